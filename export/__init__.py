@@ -1,0 +1,1 @@
+"""Keras model -> ONNX -> proof -> inference. Imports nothing: inference needs no TensorFlow."""

@@ -1,0 +1,49 @@
+"""Batch, Layer and Group Normalization on a small CNN in Keras 3.
+
+This file is the list of what is public. A name is imported from its module when it is first used, so
+that a command's --help answers before TensorFlow is loaded.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "MisclassifiedImages": "callbacks",
+    "StepDecay": "callbacks",
+    "step_decay": "callbacks",
+    "Dataset": "data",
+    "load_data": "data",
+    "augment_images": "augment",
+    "training_batches": "augment",
+    "build_cnn": "models",
+    "plot_curves": "plots",
+    "plot_misclassified": "plots",
+    "unnormalize": "plots",
+    "RECIPES": "recipes",
+    "Recipe": "recipes",
+    "l1l2": "regularizers",
+    "train": "train",
+}
+__all__ = sorted(_HOME)  # noqa: PLE0605
+
+if TYPE_CHECKING:
+    from kerasnorm.augment import augment_images, training_batches
+    from kerasnorm.callbacks import MisclassifiedImages, StepDecay, step_decay
+    from kerasnorm.data import Dataset, load_data
+    from kerasnorm.models import build_cnn
+    from kerasnorm.plots import plot_curves, plot_misclassified, unnormalize
+    from kerasnorm.recipes import RECIPES, Recipe
+    from kerasnorm.regularizers import l1l2
+    from kerasnorm.train import train
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'kerasnorm' has no attribute {name!r}")
+    return getattr(import_module(f"kerasnorm.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

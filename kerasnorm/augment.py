@@ -1,0 +1,143 @@
+"""The training batches: shuffled and augmented, each a pure function of the seed and the step's number.
+
+Nothing here keeps a state, so a run that is resumed at step k sees the very batches that it would have
+seen had it never stopped.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from export.command import UserError
+
+
+def augment_images(
+    images: tf.Tensor,
+    seed: tf.Tensor,
+    *,
+    rotation: float = 7.0,
+    brightness: float = 0.1,
+    contrast: float = 0.1,
+    fill: float = 1.0,
+) -> tf.Tensor:
+    """Change a whole batch at random, each image in its own way: brightness, contrast, then rotation.
+
+    As the reference's ColorJitter and RandomRotation, with bilinear interpolation:
+
+        x <- clip(b x),                      b ~ U(1 - brightness, 1 + brightness)
+        x <- clip(mean(x) + c (x - mean(x))),  c ~ U(1 - contrast, 1 + contrast), mean over the image
+        x <- x rotated about its centre by a ~ U(-rotation, rotation) degrees, `fill` where nothing was
+
+    Args:
+        images: (batch, height, width, channels), pixels 0..255.
+        seed: (2,) int64; the same seed gives the same changes.
+        rotation: largest rotation, degrees.
+        brightness: largest relative change of brightness, 0..1.
+        contrast: largest relative change of contrast, 0..1.
+        fill: grey level, 0..255, of corners that the rotation uncovers.
+
+    Returns:
+        (batch, height, width, channels) float32, pixels 0..255.
+    """
+    images = tf.cast(images, tf.float32)
+    batch = tf.shape(images)[0]
+    draws = tf.random.stateless_uniform((3, batch), seed, -1.0, 1.0)
+    if brightness:
+        factor = 1 + brightness * draws[0][:, None, None, None]
+        images = tf.clip_by_value(images * factor, 0.0, 255.0)
+    if contrast:
+        factor = 1 + contrast * draws[1][:, None, None, None]
+        mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
+        images = tf.clip_by_value(mean + factor * (images - mean), 0.0, 255.0)
+    if rotation:
+        height, width = images.shape[1:3]
+        angle = draws[2] * (rotation * math.pi / 180)
+        images = tf.raw_ops.ImageProjectiveTransformV3(
+            images=images,
+            transforms=rotation_about_centre(angle, height, width),
+            output_shape=(height, width),
+            fill_value=fill,
+            interpolation="BILINEAR",
+            fill_mode="CONSTANT",
+        )
+    return images
+
+
+def rotation_about_centre(angle: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Projective transforms (batch, 8), output to input pixels, for `angle` (batch,) in radians."""
+    centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
+    cos, sin, zero = tf.cos(angle), tf.sin(angle), tf.zeros_like(angle)
+    return tf.stack(
+        [
+            *(cos, -sin, centre_x - cos * centre_x + sin * centre_y),
+            *(sin, cos, centre_y - sin * centre_x - cos * centre_y),
+            *(zero, zero),
+        ],
+        axis=1,
+    )
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Steps in an epoch; the last one has what is left."""
+    return -(-images // batch_size)
+
+
+def training_batches(
+    x: np.ndarray,
+    y: np.ndarray,
+    batch_size: int,
+    *,
+    epochs: int,
+    seed: int,
+    initial_epoch: int = 0,
+    rotation: float = 7.0,
+    brightness: float = 0.1,
+    contrast: float = 0.1,
+    fill: float = 1.0,
+) -> tf.data.Dataset:
+    """Batches (images, labels) for `model.fit`, from epoch `initial_epoch` to the last.
+
+    Each epoch has `steps_per_epoch(len(x), batch_size)` batches, in which every image occurs once; give
+    that number to `fit`, with `initial_epoch` and `epochs`.
+
+    Args:
+        x: images, (n, height, width, channels), pixels 0..255; held in memory.
+        y: labels, (n,).
+        batch_size: images per batch, 1 to n.
+        epochs: number of the last epoch.
+        seed: order of the images and their augmentation follow from it.
+        initial_epoch: number of epochs already done.
+        rotation: see `augment_images`, as for the ones that follow.
+        brightness: likewise.
+        contrast: likewise.
+        fill: likewise.
+
+    Raises:
+        UserError: the batch size is larger than the data.
+    """
+    if not 1 <= batch_size <= len(x):
+        raise UserError(f"batch_size: expected 1 to {len(x)}, the number of training images, got {batch_size}")
+    images, labels = tf.constant(x), tf.constant(y)
+    steps = steps_per_epoch(len(x), batch_size)
+
+    def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(len(x)), tf.stack([seed, epoch]))
+        numbers = tf.data.Dataset.range(epoch * steps, (epoch + 1) * steps)
+        return tf.data.Dataset.zip(numbers, tf.data.Dataset.from_tensor_slices(order).batch(batch_size))
+
+    def batch(step: tf.Tensor, places: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        augmented = augment_images(
+            tf.gather(images, places),
+            tf.stack([seed, step]),
+            rotation=rotation,
+            brightness=brightness,
+            contrast=contrast,
+            fill=fill,
+        )
+        return augmented, tf.gather(labels, places)
+
+    batches = tf.data.Dataset.range(initial_epoch, epochs).flat_map(epoch_batches)
+    return batches.map(batch, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

@@ -1,0 +1,166 @@
+"""The pictures: learning curves and misclassified images. Each function returns a matplotlib Figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from export.command import UserError
+
+# Blue and vermilion of Okabe and Ito's palette, which colour-blind people can tell apart; the dashes
+# carry the difference too.
+TRAIN = {"color": "#0072B2", "linestyle": "--", "label": "train"}
+TEST = {"color": "#D55E00", "linestyle": "-", "label": "test"}
+
+
+def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figure:
+    """Loss and accuracy over the epochs, train and test, with the learning rate's steps marked.
+
+    Args:
+        history: values by epoch, as `History.history` has them: `accuracy`, `val_accuracy`, and
+            `cross_entropy` and `val_cross_entropy` (the loss without penalties) or else `loss` and
+            `val_loss`; `learning_rate` if its steps are to be marked.
+        title: title of the figure.
+
+    Raises:
+        UserError: a needed series is missing, or there is no epoch.
+    """
+    loss = "cross_entropy" if "cross_entropy" in history else "loss"
+    missing = [key for key in (loss, f"val_{loss}", "accuracy", "val_accuracy") if not len(history.get(key, []))]
+    if missing:
+        raise UserError(f"plot_curves: expected {', '.join(missing)} in the history, got {sorted(history)}")
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    loss_label = "cross-entropy" if loss == "cross_entropy" else "loss"
+    for axes, key, label, scale in ((left, loss, loss_label, 1.0), (right, "accuracy", "accuracy, %", 100.0)):
+        epochs = np.arange(1, len(history[key]) + 1)
+        marker = "o" if len(epochs) == 1 else None
+        axes.plot(epochs, np.multiply(history[key], scale), marker=marker, **TRAIN)
+        axes.plot(epochs, np.multiply(history[f"val_{key}"], scale), marker=marker, **TEST)
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        for side in ("top", "right"):
+            axes.spines[side].set_visible(False)
+        _mark_learning_rates(axes, history.get("learning_rate", []))
+        axes.legend(loc="center right", frameon=True)
+    left.set_ylim(bottom=0)
+    figure.suptitle(title)
+    return figure
+
+
+def _mark_learning_rates(axes: Axes, rates: Sequence[float]) -> None:
+    for epoch in range(1, len(rates)):
+        if not math.isclose(rates[epoch], rates[epoch - 1], rel_tol=1e-6):
+            # Epoch e's value is drawn at e + 1; the rate changes between two of them.
+            axes.axvline(epoch + 0.5, color="0.55", linestyle=":", linewidth=1)
+            axes.annotate(
+                f"lr {rates[epoch]:.3g}",
+                (epoch + 0.5, 0.98),
+                xycoords=("data", "axes fraction"),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="top",
+                fontsize=8,
+                color="0.35",
+            )
+
+
+def plot_misclassified(
+    images: np.ndarray,
+    predicted: Sequence[int] | np.ndarray,
+    actual: Sequence[int] | np.ndarray,
+    *,
+    class_names: Sequence[str] | None = None,
+    rows: int = 5,
+    columns: int = 5,
+    title: str = "",
+) -> Figure:
+    """A canvas of misclassified images, each captioned 'pred=6 act=5'.
+
+    Args:
+        images: (n, height, width), (n, height, width, 1) or (n, height, width, 3): uint8 of 0..255, or
+            floats of 0..1 (`unnormalize` gives them). The first rows * columns are shown; fewer make a
+            smaller canvas.
+        predicted: predicted classes, (n,).
+        actual: labels, (n,).
+        class_names: names to show in place of the classes' numbers.
+        rows: most rows of the canvas.
+        columns: most columns of the canvas.
+        title: title of the figure.
+
+    Raises:
+        UserError: shapes don't match, or pixels are out of range.
+    """
+    images = np.asarray(images)
+    if len(images) and (images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3))):
+        raise UserError(
+            f"images: expected (n, height, width), with 1 or 3 channels behind or none, got {images.shape}"
+        )
+    if not len(images) == len(predicted) == len(actual):
+        raise UserError(
+            f"expected a prediction and a label for each image, got {len(images)} images, "
+            f"{len(predicted)} predictions and {len(actual)} labels"
+        )
+    if images.dtype != np.uint8 and images.size and not (images.min() >= 0 and images.max() <= 1):
+        raise UserError(
+            f"images: expected uint8, or floats of 0..1, got {images.dtype} of {images.min():g}..{images.max():g}; "
+            "see unnormalize"
+        )
+    shown = min(len(images), rows * columns)
+    columns = min(columns, max(shown, 1))
+    rows = max(1, math.ceil(shown / columns))
+    figure = Figure(figsize=(max(1.6 * columns, 4), 1.75 * rows + 0.5), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    if shown == 0:
+        grid[0].text(0.5, 0.5, "no misclassified images", ha="center", va="center", transform=grid[0].transAxes)
+    for index in range(shown):
+        image = images[index].squeeze(-1) if images.shape[-1] == 1 and images.ndim == 4 else images[index]
+        grid[index].imshow(image, cmap="gray", vmin=0, vmax=255 if images.dtype == np.uint8 else 1)
+        labels = [
+            class_names[int(label)] if class_names else str(int(label))
+            for label in (predicted[index], actual[index])
+        ]
+        separator = " " if len("".join(labels)) <= 6 else "\n"
+        grid[index].set_title(f"pred={labels[0]}{separator}act={labels[1]}", fontsize=10)
+    return figure
+
+
+def unnormalize(
+    images: np.ndarray, mean: float | Sequence[float], std: float | Sequence[float]
+) -> np.ndarray:
+    """Undo (pixel - mean) / std: images * std + mean, clipped to 0..1, as matplotlib draws them.
+
+    Args:
+        images: (..., height, width), or (..., height, width, channels) with one mean for each channel.
+        mean: mean of the pixels scaled to 0..1; a number, or one for each channel.
+        std: their standard deviation, likewise.
+
+    Returns:
+        Floats of 0..1 in the shape of `images`.
+
+    Raises:
+        UserError: the last axis of `images` has not one channel for each mean.
+
+    Example:
+        >>> grey = unnormalize(x, 0.1307, 0.3081)
+        >>> rgb = unnormalize(x, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
+    """
+    images = np.asarray(images)
+    means, stds = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+    for name, values in (("mean", means), ("std", stds)):
+        if values.ndim > 1 or (values.size > 1 and images.shape[-1] != values.size):
+            raise UserError(
+                f"{name}: expected one number, or one for each of the {images.shape[-1]} channels, "
+                f"got {values.tolist()}"
+            )
+    return np.clip(images * stds + means, 0, 1).astype(np.result_type(images.dtype, np.float32))

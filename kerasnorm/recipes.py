@@ -1,0 +1,124 @@
+"""Recipe: every hyper-parameter of a training run, and the named recipes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from export.command import UserError
+
+NORMS = ("bn", "ln", "gn")
+
+# The reference's penalties (l1, l2) for each normalization.
+PENALTIES = {"bn": (0.001, 0.0005), "ln": (0.0, 0.0005), "gn": (0.001, 0.0)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The hyper-parameters of one training run; the defaults are the reference's documented ones.
+
+    Raises:
+        UserError: a value is outside its range.
+    """
+
+    name: str = "custom"
+
+    # The network
+    filters: int = field(default=16, metadata={"help": "channels of each convolution"})
+    blocks: int = field(default=3, metadata={"help": "blocks after the max pooling (two stand before it)"})
+    groups: int | None = field(default=None, metadata={"help": "gn only: number of groups; none: filters / 4"})
+    dropout: float = field(default=0.05, metadata={"help": "share of activations dropped, 0 <= d < 1"})
+
+    # The penalties; None takes the normalization's own (PENALTIES)
+    l1: float | None = field(
+        default=None, metadata={"help": "L1 factor on the mean |w| of each tensor; none: the norm's own"}
+    )
+    l2: float | None = field(
+        default=None, metadata={"help": "L2 factor, penalty l2/2 * sum(w^2); none: the norm's own"}
+    )
+    penalize: Literal["kernels", "all"] = field(
+        default="kernels", metadata={"help": "what L1 and L2 act on; all: gamma and beta too"}
+    )
+
+    # SGD and its schedule
+    epochs: int = field(default=25, metadata={"help": "passes over the training images"})
+    batch_size: int = field(default=128, metadata={"help": "images per step"})
+    learning_rate: float = field(default=0.025, metadata={"help": "initial learning rate of SGD"})
+    momentum: float = field(default=0.8, metadata={"help": "momentum of SGD, 0 <= m < 1"})
+    nesterov: bool = field(default=False, metadata={"help": "Nesterov momentum"})
+    step_size: int = field(
+        default=6, metadata={"help": "epochs between drops of the learning rate; 0: constant"}
+    )
+    step_gamma: float = field(default=0.1, metadata={"help": "factor of each drop"})
+    rescale_velocity: bool = field(
+        default=True, metadata={"help": "scale SGD's velocity with the learning rate, as PyTorch's StepLR does"}
+    )
+
+    # The augmentation of training images
+    rotation: float = field(default=7.0, metadata={"help": "largest rotation, degrees"})
+    brightness: float = field(default=0.1, metadata={"help": "largest relative change of brightness"})
+    contrast: float = field(default=0.1, metadata={"help": "largest relative change of contrast"})
+    fill: float = field(default=1.0, metadata={"help": "grey level, 0..255, of corners that a rotation uncovers"})
+
+    def __post_init__(self) -> None:
+        """Check every range; the one place where a hyper-parameter can be refused."""
+        for name in ("filters", "blocks", "epochs", "batch_size"):
+            _check(name, getattr(self, name), "at least 1", lambda value: value >= 1)
+        if self.groups is not None:
+            _check("groups", self.groups, "at least 1", lambda value: value >= 1)
+        for name in ("dropout", "momentum"):
+            _check(name, getattr(self, name), "0 <= value < 1", lambda value: 0 <= value < 1)
+        for name in ("l1", "l2"):
+            if getattr(self, name) is not None:
+                _check(name, getattr(self, name), "0 or more", lambda value: value >= 0)
+        _check("learning_rate", self.learning_rate, "more than 0", lambda value: value > 0)
+        _check("step_size", self.step_size, "0 or more", lambda value: value >= 0)
+        _check("step_gamma", self.step_gamma, "0 < value <= 1", lambda value: 0 < value <= 1)
+        _check("rotation", self.rotation, "0..180", lambda value: 0 <= value <= 180)
+        for name in ("brightness", "contrast"):
+            _check(name, getattr(self, name), "0..1", lambda value: 0 <= value <= 1)
+        _check("fill", self.fill, "0..255", lambda value: 0 <= value <= 255)
+        if self.penalize not in ("kernels", "all"):
+            raise UserError(f"penalize: expected 'kernels' or 'all', got {self.penalize!r}")
+        if self.nesterov and self.momentum == 0:
+            raise UserError("nesterov: expected a momentum above 0, got 0; set momentum or leave nesterov out")
+
+    def for_norm(self, norm: str) -> Recipe:
+        """The recipe with the normalization's own penalties where none were set."""
+        check_norm(norm)
+        l1, l2 = PENALTIES[norm]
+        return replace(self, l1=l1 if self.l1 is None else self.l1, l2=l2 if self.l2 is None else self.l2)
+
+
+def _check(name: str, value: object, expected: str, ok: object) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    whole = Recipe.__dataclass_fields__[name].type in ("int", "int | None")
+    if whole and number and not isinstance(value, int):
+        raise UserError(f"{name}: expected a whole number, got {value!r}")
+    if not number or not ok(value):  # type: ignore[operator]
+        raise UserError(f"{name}: expected {expected}, got {value!r}")
+
+
+RECIPES = {
+    # As the reference's README describes its training.
+    "documented": Recipe("documented"),
+    # As its notebook really ran: the scheduler was built and never stepped, and the penalties were on
+    # every parameter.
+    "notebook": Recipe("notebook", step_size=0, penalize="all"),
+}
+
+
+def check_norm(norm: str) -> None:
+    """Raise UserError unless `norm` is one of NORMS."""
+    if norm not in NORMS:
+        raise UserError(f"norm: expected one of {', '.join(NORMS)}, got {norm!r}")
+
+
+def get_recipe(recipe: str | Recipe) -> Recipe:
+    """The recipe of that name in RECIPES; a Recipe is given back as it is."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise UserError(f"recipe: expected one of {', '.join(RECIPES)} or a Recipe, got {recipe!r}")
+    return RECIPES[recipe]

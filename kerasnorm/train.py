@@ -1,0 +1,348 @@
+"""train: one run from data to a run directory; `python -m kerasnorm.train` is its command line."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import math
+import platform
+import sys
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import kerasnorm
+from export.command import Parser, UserError, import_tensorflow_quietly, run
+from export.files import write_json, write_whole
+from kerasnorm import rundir
+from kerasnorm.data import NAMES, Dataset, load_data
+from kerasnorm.recipes import NORMS, RECIPES, Recipe, get_recipe
+
+if TYPE_CHECKING:
+    import keras
+
+MISCLASSIFIED_SHOWN = 25
+
+
+def train(
+    norm: str,
+    data: str = "auto",
+    recipe: str | Recipe = "documented",
+    *,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    verbose: int | None = None,
+) -> Path:
+    """Train, evaluate, draw and save one model; see `kerasnorm.rundir` for the files.
+
+    The same arguments on the same machine give the same weights, bit for bit, also when the run was
+    killed and resumed. For that, the process is seeded and TensorFlow's op determinism is switched on.
+
+    Args:
+        norm: 'bn', 'ln' or 'gn'.
+        data: what `load_data` takes.
+        recipe: a name of RECIPES, or a Recipe.
+        seed: start of all random numbers, 0 to 2**31 - 1.
+        out: the run directory; None: runs/NORM-DATA-RECIPE-seedSEED.
+        resume: go on with the run in that directory, if there is one.
+        overwrite: replace the run in that directory.
+        verbose: Keras' `verbose` of `fit`; None: a progress bar on a terminal, else a line per epoch.
+
+    Returns:
+        The run directory.
+
+    Raises:
+        UserError: an argument, the data or the directory can't be used.
+        KeyboardInterrupt: after Ctrl-C; the message says how to go on.
+    """
+    recipe = get_recipe(recipe).for_norm(norm)
+    if not 0 <= seed < 2**31:
+        raise UserError(f"seed: expected 0 to {2**31 - 1}, got {seed}")
+    dataset = load_data(data)
+    if recipe.batch_size > len(dataset.x_train):
+        raise UserError(
+            f"batch_size: expected at most {len(dataset.x_train)}, the number of training images, "
+            f"got {recipe.batch_size}"
+        )
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    model = _build(norm, dataset, recipe)  # before the directory: it refuses what can't be built
+
+    path = Path(out) if out is not None else Path("runs") / f"{norm}-{dataset.name}-{recipe.name}-seed{seed}"
+    complete = rundir.prepare(
+        path, _config(norm, dataset, recipe, seed), resume=resume, overwrite=overwrite
+    )
+    if complete:
+        print(f"{path}: the run is complete already")
+        return path
+    try:
+        _fit_and_save(model, dataset, recipe, seed, path, verbose)
+    except KeyboardInterrupt:
+        done = len(rundir.read_history(path))
+        raise KeyboardInterrupt(
+            f"interrupted after {done} of {recipe.epochs} epochs; the same command with --resume goes on ({path})"
+        ) from None
+    return path
+
+
+def _build(norm: str, dataset: Dataset, recipe: Recipe) -> keras.Model:
+    import keras
+
+    from kerasnorm.models import build_cnn
+
+    model = build_cnn(
+        norm,
+        dataset.image_shape,
+        dataset.num_classes,
+        recipe.filters,
+        recipe.blocks,
+        recipe.dropout,
+        recipe.groups,
+        recipe.l1 or 0.0,
+        recipe.l2 or 0.0,
+        penalize=recipe.penalize,
+        pixel_mean=dataset.pixel_mean,
+        pixel_std=dataset.pixel_std,
+    )
+    model.compile(
+        optimizer=keras.optimizers.SGD(
+            recipe.learning_rate, momentum=float(recipe.momentum), nesterov=recipe.nesterov
+        ),
+        loss="sparse_categorical_crossentropy",
+        # Keras' loss has the penalties in it, for test images too; cross_entropy is the loss without.
+        metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
+    )
+    return model
+
+
+def _fit_and_save(
+    model: keras.Model, dataset: Dataset, recipe: Recipe, seed: int, path: Path, verbose: int | None
+) -> None:
+    import keras
+
+    from kerasnorm.augment import steps_per_epoch, training_batches
+    from kerasnorm.callbacks import MisclassifiedImages, StepDecay
+    from kerasnorm.plots import plot_curves, plot_misclassified
+
+    checkpoint = path / rundir.CHECKPOINT
+    history: list[dict[str, float]] = []
+    steps = steps_per_epoch(len(dataset.x_train), recipe.batch_size)
+    if checkpoint.exists():
+        try:
+            model = keras.models.load_model(checkpoint)
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{checkpoint}: expected a checkpoint of this run: {error}") from error
+        history = rundir.read_history(path)[: int(model.optimizer.iterations) // steps]
+    done = len(history)
+    if verbose is None:
+        verbose = 1 if sys.stdout.isatty() else 2
+    if done < recipe.epochs:
+        batches = training_batches(
+            dataset.x_train,
+            dataset.y_train,
+            recipe.batch_size,
+            epochs=recipe.epochs,
+            initial_epoch=done,
+            seed=seed,
+            rotation=recipe.rotation,
+            brightness=recipe.brightness,
+            contrast=recipe.contrast,
+            fill=recipe.fill,
+        )
+        decay = StepDecay(recipe.learning_rate, recipe.step_size, recipe.step_gamma, recipe.rescale_velocity)
+        model.fit(
+            batches,
+            epochs=recipe.epochs,
+            initial_epoch=done,
+            steps_per_epoch=steps,
+            validation_data=(dataset.x_test, dataset.y_test),
+            validation_batch_size=min(512, len(dataset.x_test)),
+            callbacks=[decay, _progress_saver(path, history)],
+            shuffle=False,  # the batches come shuffled
+            verbose=verbose,
+        )
+    wrong = MisclassifiedImages(dataset.x_test, dataset.y_test, limit=MISCLASSIFIED_SHOWN)
+    wrong.collect(model)
+
+    title = f"{model.name}: {dataset.name}, {recipe.epochs} epochs, seed {seed}"
+    series = {key: [row[key] for row in history] for key in rundir.COLUMNS}
+    curves = plot_curves(series, title)
+    canvas = plot_misclassified(
+        wrong.images,
+        wrong.predicted,
+        wrong.actual,
+        class_names=dataset.class_names,
+        title=f"{model.name}: {min(wrong.count, MISCLASSIFIED_SHOWN)} of {wrong.count} misclassified",
+    )
+    write_whole(path / rundir.MODEL, model.save)
+    write_whole(path / rundir.CURVES, lambda file: curves.savefig(file, dpi=120))
+    write_whole(path / rundir.MISCLASSIFIED, lambda file: canvas.savefig(file, dpi=120))
+    write_json(path / rundir.METRICS, _metrics(model, history, wrong.count))
+    checkpoint.unlink(missing_ok=True)
+
+
+def _progress_saver(path: Path, history: list[dict[str, float]]) -> keras.callbacks.Callback:
+    """A callback that adds each epoch to `history` and saves history.csv, then checkpoint.keras."""
+    import keras
+
+    class ProgressSaver(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            seconds = round(time.perf_counter() - self.start, 3)
+            values = {key: float(value) for key, value in (logs or {}).items()}
+            history.append({**values, "epoch": epoch + 1, "seconds": seconds})
+            rundir.write_history(path, history)
+            write_whole(path / rundir.CHECKPOINT, self.model.save)
+
+    return ProgressSaver()
+
+
+def _config(norm: str, dataset: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
+    import keras
+
+    packages = ("keras", "tensorflow", "numpy")
+    return {
+        "norm": norm,
+        "seed": seed,
+        "recipe": dataclasses.asdict(recipe),
+        "data": {
+            "name": dataset.name,
+            "source": dataset.source,
+            "sha256": dataset.sha256,
+            "training_images": len(dataset.x_train),
+            "test_images": len(dataset.x_test),
+            "image_shape": dataset.image_shape,
+            "class_names": dataset.class_names,
+            "pixel_mean": dataset.pixel_mean,
+            "pixel_std": dataset.pixel_std,
+        },
+        "versions": {
+            "kerasnorm": kerasnorm.__version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in packages},
+            "backend": keras.backend.backend(),
+        },
+        "machine": platform.platform(),
+    }
+
+
+def _metrics(model: keras.Model, history: list[dict[str, float]], misclassified: int) -> dict[str, Any]:
+    last = history[-1]
+    best = max(history, key=lambda row: row["val_accuracy"])
+    trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    return {
+        "epochs": len(history),
+        "test_accuracy": round(last["val_accuracy"], 6),
+        "test_cross_entropy": last["val_cross_entropy"],
+        "train_accuracy": round(last["accuracy"], 6),
+        "train_cross_entropy": last["cross_entropy"],
+        "best_test_accuracy": round(best["val_accuracy"], 6),
+        "best_epoch": int(best["epoch"]),
+        "misclassified": misclassified,
+        "trainable_parameters": trainable,
+        "non_trainable_parameters": model.count_params() - trainable,
+        "seconds": round(sum(row["seconds"] for row in history), 1),
+    }
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; its defaults are the recipe's own."""
+    parser = Parser(
+        prog="kerasnorm-train",
+        description="Train the study's CNN with one normalization; leaves a run directory with the model, "
+        "its history, pictures and metrics.",
+    )
+    parser.add_argument("--norm", required=True, choices=NORMS, help="normalization: Batch, Layer or Group")
+    parser.add_argument(
+        "--data",
+        default="auto",
+        metavar="NAME|FILE.npz",
+        help=f"{', '.join(NAMES)}, or a .npz file of x_train, y_train, x_test, y_test (default: auto, MNIST "
+        "where it can be had, else scikit-learn's digits); $KERASNORM_DATA is a folder to look in first",
+    )
+    parser.add_argument("--recipe", default="documented", choices=RECIPES, help="default: documented")
+    parser.add_argument("--seed", type=int, default=0, help="start of all random numbers (default: 0)")
+    parser.add_argument("--out", metavar="DIR", help="default: runs/NORM-DATA-RECIPE-seedSEED")
+    parser.add_argument("--resume", action="store_true", help="go on with the run in that directory")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in that directory")
+    add_recipe_arguments(parser)
+    return parser
+
+
+def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
+    """An option for each field of Recipe; one that is not given leaves the recipe's own value."""
+    group = parser.add_argument_group("hyper-parameters (each replaces the recipe's value)")
+    kinds = {"int": int, "float": float, "int | None": int, "float | None": float}
+    for field in dataclasses.fields(Recipe):
+        if field.name == "name":
+            continue
+        values = {name: getattr(recipe, field.name) for name, recipe in RECIPES.items()}
+        shown = {name: "none" if value is None else value for name, value in values.items()}
+        default = str(shown["documented"])
+        if len(set(shown.values())) > 1:
+            default = ", ".join(f"{name}: {value}" for name, value in shown.items())
+        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": f"{field.metadata['help']} ({default})"}
+        if field.type == "bool":
+            options["action"] = argparse.BooleanOptionalAction
+        elif field.name == "penalize":
+            options["choices"] = ("kernels", "all")
+        else:
+            options["type"] = kinds[str(field.type)]
+            options["metavar"] = "N" if "int" in str(field.type) else "X"
+        group.add_argument("--" + field.name.replace("_", "-"), **options)
+
+
+def recipe_from(arguments: argparse.Namespace) -> Recipe:
+    """The recipe that `--recipe` names, with the fields that were given on the command line."""
+    given = {
+        field.name: getattr(arguments, field.name)
+        for field in dataclasses.fields(Recipe)
+        if field.name != "name" and hasattr(arguments, field.name)
+    }
+    return dataclasses.replace(RECIPES[arguments.recipe], **given)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse the command line, train, print what came of it."""
+    arguments = parser().parse_args(argv)
+    if arguments.resume and arguments.overwrite:
+        raise UserError("expected one of --resume and --overwrite, got both")
+    recipe = recipe_from(arguments)
+    import_tensorflow_quietly()
+    path = train(
+        arguments.norm,
+        arguments.data,
+        recipe,
+        seed=arguments.seed,
+        out=arguments.out,
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+    )
+    metrics = json.loads((path / rundir.METRICS).read_text(encoding="utf-8"))
+    print(
+        f"{path}: test accuracy {100 * metrics['test_accuracy']:.2f} % at the last of {metrics['epochs']} epochs "
+        f"(best {100 * metrics['best_test_accuracy']:.2f} % at epoch {metrics['best_epoch']}), "
+        f"{metrics['misclassified']} misclassified, {metrics['seconds']:.0f} s"
+    )
+    return 0
+
+
+def cli() -> int:
+    """Entry point of the console script."""
+    return run(main)
+
+
+if __name__ == "__main__":
+    sys.exit(cli())
