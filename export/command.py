@@ -54,7 +54,9 @@ def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None 
         name = f" {error.filename}:" if error.filename else ""
         return _fail(f"expected a readable and writable file system;{name} {error.strerror}")
     except MemoryError as error:
-        return _fail(f"expected more memory: {error or 'an allocation failed'}; use a smaller batch or data set")
+        return _fail(
+            f"expected more memory: {error or 'an allocation failed'}; use a smaller batch or data set"
+        )
 
 
 def _fail(message: str, code: int = 2) -> int:

@@ -26,7 +26,7 @@ _HOME = {
     "l1l2": "regularizers",
     "train": "train",
 }
-__all__ = sorted(_HOME)  # noqa: PLE0605
+__all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
     from kerasnorm.augment import augment_images, training_batches

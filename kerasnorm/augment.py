@@ -119,7 +119,9 @@ def training_batches(
         UserError: the batch size is larger than the data.
     """
     if not 1 <= batch_size <= len(x):
-        raise UserError(f"batch_size: expected 1 to {len(x)}, the number of training images, got {batch_size}")
+        raise UserError(
+            f"batch_size: expected 1 to {len(x)}, the number of training images, got {batch_size}"
+        )
     images, labels = tf.constant(x), tf.constant(y)
     steps = steps_per_epoch(len(x), batch_size)
 

@@ -71,7 +71,9 @@ class StepDecay(keras.callbacks.Callback):
         """Refuse an optimizer that cannot follow, before the first step."""
         optimizer = self.model.optimizer
         # Keras' own property evaluates a schedule to a number; the attribute behind it tells them apart.
-        if isinstance(getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule):
+        if isinstance(
+            getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule
+        ):
             raise UserError(
                 "StepDecay: expected an optimizer with a number as learning_rate, got a LearningRateSchedule; "
                 "use one or the other"
@@ -145,8 +147,8 @@ class MisclassifiedImages(keras.callbacks.Callback):
         self._reset()
 
     def _reset(self) -> None:
-        self.indices = np.zeros(0, np.int64)
-        self.predicted = np.zeros(0, np.int64)
+        self.indices: np.ndarray = np.zeros(0, np.int64)
+        self.predicted: np.ndarray = np.zeros(0, np.int64)
         self.count = 0
 
     @property

@@ -10,6 +10,7 @@ import threading
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -58,6 +59,9 @@ _ORIGIN = {
     "fashion_mnist": "https://storage.googleapis.com/tensorflow/tf-keras-datasets/train-labels-idx1-ubyte.gz",
     "cifar10": "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
 }
+# What NumPy and zipfile raise for a file that is no archive, or is damaged.
+_UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
 DOWNLOAD_TIMEOUT = 5.0  # seconds without an answer after which a download is given up
 
 
@@ -217,9 +221,10 @@ def _probe(url: str) -> None:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UserError(f"{path}: expected a .npz archive, got a single array")
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            raise UserError(f"{path}: expected a .npz archive, got a single array")
+        with loaded as file:
             missing = [key for key in KEYS if key not in file.files]
             if missing:
                 raise UserError(
@@ -233,7 +238,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path}: expected a .npz file, found nothing of that name") from None
     except IsADirectoryError:
         raise UserError(f"{path}: expected a .npz file, got a folder") from None
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zipfile.zlib.error, NotImplementedError) as error:  # type: ignore[attr-defined]
+    except _UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         if "allow_pickle" in str(error):
             reason = "it holds pickled objects, which are never loaded; save plain numeric arrays"
@@ -253,7 +258,9 @@ def _check(name: str, source: str, arrays: dict[str, np.ndarray]) -> Dataset:
     y_test = _check_labels(f"{source}: y_test", arrays["y_test"], len(x_test))
     num_classes = int(y_train.max()) + 1
     if name in CLASS_NAMES and num_classes != len(CLASS_NAMES[name]):
-        raise UserError(f"{source}: expected labels 0..{len(CLASS_NAMES[name]) - 1}, got 0..{num_classes - 1}")
+        raise UserError(
+            f"{source}: expected labels 0..{len(CLASS_NAMES[name]) - 1}, got 0..{num_classes - 1}"
+        )
     if num_classes > len(y_train) or len(np.unique(y_train)) != num_classes:
         present = set(np.unique(y_train).tolist())
         absent = next(label for label in range(num_classes) if label not in present)

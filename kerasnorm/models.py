@@ -146,7 +146,9 @@ def _normalize_pixels(
     means, stds = (np.atleast_1d(np.asarray(value, np.float64)) for value in (mean, std))
     for name, values in (("pixel_mean", means), ("pixel_std", stds)):
         if values.shape not in ((1,), (channels,)) or not np.all(np.isfinite(values)):
-            raise UserError(f"{name}: expected one number, or {channels} for the channels, got {values.tolist()}")
+            raise UserError(
+                f"{name}: expected one number, or {channels} for the channels, got {values.tolist()}"
+            )
     if np.any(stds <= 0):
         raise UserError(f"pixel_std: expected more than 0, got {stds.tolist()}; are all the pixels equal?")
     scale, offset = 1 / (255 * stds), -means / stds
@@ -189,7 +191,9 @@ def _check_arguments(
     if norm != "gn" and groups is not None:
         raise UserError(f"groups: expected none for norm {norm!r}, got {groups}; only 'gn' has groups")
     if norm == "gn" and groups is None and filters % 4:
-        raise UserError(f"filters: expected a multiple of 4 (groups of 4 channels), got {filters}; or set groups")
+        raise UserError(
+            f"filters: expected a multiple of 4 (groups of 4 channels), got {filters}; or set groups"
+        )
     if groups is not None and (groups < 1 or filters % groups):
         divisors = [number for number in range(1, filters + 1) if filters % number == 0]
         raise UserError(f"groups: expected a divisor of filters={filters} ({divisors}), got {groups}")

@@ -31,7 +31,9 @@ def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figu
         UserError: a needed series is missing, or there is no epoch.
     """
     loss = "cross_entropy" if "cross_entropy" in history else "loss"
-    missing = [key for key in (loss, f"val_{loss}", "accuracy", "val_accuracy") if not len(history.get(key, []))]
+    missing = [
+        key for key in (loss, f"val_{loss}", "accuracy", "val_accuracy") if not len(history.get(key, []))
+    ]
     if missing:
         raise UserError(f"plot_curves: expected {', '.join(missing)} in the history, got {sorted(history)}")
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -118,11 +120,13 @@ def plot_misclassified(
     rows = max(1, math.ceil(shown / columns))
     figure = Figure(figsize=(max(1.6 * columns, 4), 1.75 * rows + 0.5), layout="constrained")
     figure.suptitle(title)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in grid:
         axes.set_axis_off()
     if shown == 0:
-        grid[0].text(0.5, 0.5, "no misclassified images", ha="center", va="center", transform=grid[0].transAxes)
+        grid[0].text(
+            0.5, 0.5, "no misclassified images", ha="center", va="center", transform=grid[0].transAxes
+        )
     for index in range(shown):
         image = images[index].squeeze(-1) if images.shape[-1] == 1 and images.ndim == 4 else images[index]
         grid[index].imshow(image, cmap="gray", vmin=0, vmax=255 if images.dtype == np.uint8 else 1)

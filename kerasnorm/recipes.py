@@ -27,7 +27,9 @@ class Recipe:
     # The network
     filters: int = field(default=16, metadata={"help": "channels of each convolution"})
     blocks: int = field(default=3, metadata={"help": "blocks after the max pooling (two stand before it)"})
-    groups: int | None = field(default=None, metadata={"help": "gn only: number of groups; none: filters / 4"})
+    groups: int | None = field(
+        default=None, metadata={"help": "gn only: number of groups; none: filters / 4"}
+    )
     dropout: float = field(default=0.05, metadata={"help": "share of activations dropped, 0 <= d < 1"})
 
     # The penalties; None takes the normalization's own (PENALTIES)
@@ -52,14 +54,17 @@ class Recipe:
     )
     step_gamma: float = field(default=0.1, metadata={"help": "factor of each drop"})
     rescale_velocity: bool = field(
-        default=True, metadata={"help": "scale SGD's velocity with the learning rate, as PyTorch's StepLR does"}
+        default=True,
+        metadata={"help": "scale SGD's velocity with the learning rate, as PyTorch's StepLR does"},
     )
 
     # The augmentation of training images
     rotation: float = field(default=7.0, metadata={"help": "largest rotation, degrees"})
     brightness: float = field(default=0.1, metadata={"help": "largest relative change of brightness"})
     contrast: float = field(default=0.1, metadata={"help": "largest relative change of contrast"})
-    fill: float = field(default=1.0, metadata={"help": "grey level, 0..255, of corners that a rotation uncovers"})
+    fill: float = field(
+        default=1.0, metadata={"help": "grey level, 0..255, of corners that a rotation uncovers"}
+    )
 
     def __post_init__(self) -> None:
         """Check every range; the one place where a hyper-parameter can be refused."""
@@ -82,7 +87,9 @@ class Recipe:
         if self.penalize not in ("kernels", "all"):
             raise UserError(f"penalize: expected 'kernels' or 'all', got {self.penalize!r}")
         if self.nesterov and self.momentum == 0:
-            raise UserError("nesterov: expected a momentum above 0, got 0; set momentum or leave nesterov out")
+            raise UserError(
+                "nesterov: expected a momentum above 0, got 0; set momentum or leave nesterov out"
+            )
 
     def for_norm(self, norm: str) -> Recipe:
         """The recipe with the normalization's own penalties where none were set."""

@@ -2,12 +2,12 @@
 
     config.json        the recipe as used, data with its sha256, versions, seed; written first
     history.csv        a row per finished epoch
-    checkpoint.keras   model and optimizer after the last finished epoch; gone when the run is complete
+    checkpoint.npz     the whole state after the last finished epoch; gone when the run is complete
     model.keras        the trained model: stock Keras layers only
     curves.png  misclassified.png
     metrics.json       written last: where it is, the run is complete
 
-Each file appears whole or not at all. history.csv is written before checkpoint.keras, so a run that is
+Each file appears whole or not at all. history.csv is written before checkpoint.npz, so a run that is
 killed between the two has one row too many, never one too few: the checkpoint decides, and the row is
 dropped.
 """
@@ -17,14 +17,20 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from export.command import UserError
-from export.files import write_json, write_text
+from export.files import write_json, write_text, write_whole
 
-CONFIG, HISTORY, CHECKPOINT = "config.json", "history.csv", "checkpoint.keras"
+if TYPE_CHECKING:
+    import keras
+
+CONFIG, HISTORY, CHECKPOINT = "config.json", "history.csv", "checkpoint.npz"
 MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.png", "misclassified.png"
 FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, METRICS, CURVES, MISCLASSIFIED)
 
@@ -61,7 +67,9 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
             "--overwrite to replace it, or --out for another place"
         )
     if taken and not (path / CONFIG).exists():
-        raise UserError(f"{path}: expected a run directory, got one without {CONFIG}; name another with --out")
+        raise UserError(
+            f"{path}: expected a run directory, got one without {CONFIG}; name another with --out"
+        )
     if taken and resume:
         _check_same(path, config)
         return (path / METRICS).exists()
@@ -71,7 +79,9 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
         for name in reversed(FILES[1:]):
             (path / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"{path}: cannot make the run directory: {error.strerror}; name another with --out") from error
+        raise UserError(
+            f"{path}: cannot make the run directory: {error.strerror}; name another with --out"
+        ) from error
     write_json(path / CONFIG, config)
     return False
 
@@ -134,3 +144,52 @@ def read_history(path: Path) -> list[dict[str, float]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: expected the columns {', '.join(COLUMNS)}: {error!r}") from error
     return rows
+
+
+def save_checkpoint(path: Path, model: keras.Model, epochs: int) -> None:
+    """Write checkpoint.npz: every variable of the model and its optimizer, and the number of epochs done.
+
+    Keras' own files leave out the states of the random generators within layers, without which dropout
+    would draw other masks in a resumed run.
+    """
+    values = {name: np.asarray(variable) for name, variable in _state(model).items()}
+
+    # A file object: given a name, savez adds a suffix of its own.
+    def write(temporary: Path) -> None:
+        with open(temporary, "wb") as file:
+            np.savez(file, epochs=epochs, **values)
+
+    write_whole(path / CHECKPOINT, write)
+
+
+def load_checkpoint(path: Path, model: keras.Model) -> int:
+    """Set the variables of a compiled model and its optimizer from checkpoint.npz.
+
+    Returns:
+        The number of epochs done; 0 if there is no checkpoint.
+
+    Raises:
+        UserError: the file is damaged or of another model.
+    """
+    file = path / CHECKPOINT
+    if not file.exists():
+        return 0
+    model.optimizer.build(model.trainable_variables)
+    state = _state(model)
+    try:
+        with np.load(file, allow_pickle=False) as saved:
+            values = {name: saved[name] for name in state}
+            epochs = int(saved["epochs"])
+        for name, variable in state.items():
+            variable.assign(values[name])
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{file}: expected a checkpoint of this run: {error}; give --overwrite to start anew"
+        ) from error
+    return epochs
+
+
+def _state(model: keras.Model) -> dict[str, Any]:
+    # By position: Keras numbers the names of optimizers and generators anew within a process.
+    variables = [*model.variables, *model.optimizer.variables]
+    return {f"variable{index:04d}": variable for index, variable in enumerate(variables)}

@@ -79,9 +79,7 @@ def train(
     model = _build(norm, dataset, recipe)  # before the directory: it refuses what can't be built
 
     path = Path(out) if out is not None else Path("runs") / f"{norm}-{dataset.name}-{recipe.name}-seed{seed}"
-    complete = rundir.prepare(
-        path, _config(norm, dataset, recipe, seed), resume=resume, overwrite=overwrite
-    )
+    complete = rundir.prepare(path, _config(norm, dataset, recipe, seed), resume=resume, overwrite=overwrite)
     if complete:
         print(f"{path}: the run is complete already")
         return path
@@ -128,22 +126,13 @@ def _build(norm: str, dataset: Dataset, recipe: Recipe) -> keras.Model:
 def _fit_and_save(
     model: keras.Model, dataset: Dataset, recipe: Recipe, seed: int, path: Path, verbose: int | None
 ) -> None:
-    import keras
-
     from kerasnorm.augment import steps_per_epoch, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, StepDecay
     from kerasnorm.plots import plot_curves, plot_misclassified
 
-    checkpoint = path / rundir.CHECKPOINT
-    history: list[dict[str, float]] = []
     steps = steps_per_epoch(len(dataset.x_train), recipe.batch_size)
-    if checkpoint.exists():
-        try:
-            model = keras.models.load_model(checkpoint)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{checkpoint}: expected a checkpoint of this run: {error}") from error
-        history = rundir.read_history(path)[: int(model.optimizer.iterations) // steps]
-    done = len(history)
+    done = rundir.load_checkpoint(path, model)
+    history = rundir.read_history(path)[:done]
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     if done < recipe.epochs:
@@ -188,11 +177,11 @@ def _fit_and_save(
     write_whole(path / rundir.CURVES, lambda file: curves.savefig(file, dpi=120))
     write_whole(path / rundir.MISCLASSIFIED, lambda file: canvas.savefig(file, dpi=120))
     write_json(path / rundir.METRICS, _metrics(model, history, wrong.count))
-    checkpoint.unlink(missing_ok=True)
+    (path / rundir.CHECKPOINT).unlink(missing_ok=True)
 
 
 def _progress_saver(path: Path, history: list[dict[str, float]]) -> keras.callbacks.Callback:
-    """A callback that adds each epoch to `history` and saves history.csv, then checkpoint.keras."""
+    """A callback that adds each epoch to `history` and saves history.csv, then checkpoint.npz."""
     import keras
 
     class ProgressSaver(keras.callbacks.Callback):
@@ -204,7 +193,7 @@ def _progress_saver(path: Path, history: list[dict[str, float]]) -> keras.callba
             values = {key: float(value) for key, value in (logs or {}).items()}
             history.append({**values, "epoch": epoch + 1, "seconds": seconds})
             rundir.write_history(path, history)
-            write_whole(path / rundir.CHECKPOINT, self.model.save)
+            rundir.save_checkpoint(path, self.model, epoch + 1)
 
     return ProgressSaver()
 
@@ -293,7 +282,10 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
         default = str(shown["documented"])
         if len(set(shown.values())) > 1:
             default = ", ".join(f"{name}: {value}" for name, value in shown.items())
-        options: dict[str, Any] = {"default": argparse.SUPPRESS, "help": f"{field.metadata['help']} ({default})"}
+        options: dict[str, Any] = {
+            "default": argparse.SUPPRESS,
+            "help": f"{field.metadata['help']} ({default})",
+        }
         if field.type == "bool":
             options["action"] = argparse.BooleanOptionalAction
         elif field.name == "penalize":

@@ -1,0 +1,53 @@
+"""Options, markers and fixtures that all tests share."""
+
+import os
+
+# Before anything imports TensorFlow: its start-up log would bury pytest's own output.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the tests that take minutes too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    data = os.environ.get("KERASNORM_DATA")
+    has_mnist = bool(data) and (Path(str(data)) / "mnist.npz").exists()
+    has_mnist = has_mnist or (Path.home() / ".keras/datasets/mnist.npz").exists()
+    for item in items:
+        if "slow" in item.keywords and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes; give --slow to run it"))
+        if "mnist" in item.keywords and not has_mnist:
+            item.add_marker(pytest.mark.skip(reason="needs mnist.npz in $KERASNORM_DATA or in Keras' cache"))
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Command:
+    """Run `python -m MODULE ARGS...` in an empty folder, as a user would."""
+
+    def call(
+        module: str,
+        *args: object,
+        env: dict[str, str] | None = None,
+        preexec_fn: Callable[[], None] | None = None,
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [sys.executable, "-m", module, *map(str, args)],
+            cwd=tmp_path,
+            env={**os.environ, **(env or {})},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            preexec_fn=preexec_fn,
+        )
+
+    return call

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kerasnorm import augment_images, training_batches
+from kerasnorm.augment import rotation_about_centre, steps_per_epoch
+
+SEED = tf.constant([1, 2], tf.int64)
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 20, 24, 1), np.uint8)
+
+
+def test_nothing_asked_nothing_changed() -> None:
+    same = augment_images(IMAGES, SEED, rotation=0, brightness=0, contrast=0)
+    np.testing.assert_array_equal(same, IMAGES.astype(np.float32))
+
+
+def test_brightness_is_a_factor_within_its_range() -> None:
+    images: np.ndarray = np.full((2000, 4, 4, 1), 100, np.uint8)
+    out = augment_images(images, SEED, rotation=0, brightness=0.1, contrast=0).numpy() / 100
+    assert np.ptp(out, axis=(1, 2, 3)).max() == 0  # one factor for an image
+    factors = out[:, 0, 0, 0]
+    assert 0.9 <= factors.min() < 0.901
+    assert 1.099 < factors.max() <= 1.1 + 1e-6
+    np.testing.assert_allclose(factors.mean(), 1, atol=5 * 0.2 / np.sqrt(12 * 2000), rtol=0)
+
+
+def test_contrast_moves_pixels_from_the_images_mean() -> None:
+    images: np.ndarray = np.tile(np.array([100, 140], np.uint8)[:, None, None], (500, 1, 3, 2, 1)).reshape(
+        500, 3, 4, 1
+    )
+    out = augment_images(images, SEED, rotation=0, brightness=0, contrast=0.1).numpy()
+    np.testing.assert_allclose(out.mean(axis=(1, 2, 3)), 120, rtol=1e-5)
+    spread = np.ptp(out, axis=(1, 2, 3)) / 40
+    assert 0.9 - 1e-5 <= spread.min() < 0.905
+    assert 1.095 < spread.max() <= 1.1 + 1e-5
+
+
+def test_pixels_stay_within_0_and_255() -> None:
+    out = augment_images(IMAGES, SEED, rotation=30, brightness=0.9, contrast=0.9).numpy()
+    assert out.min() >= 0
+    assert out.max() <= 255
+
+
+@pytest.mark.parametrize("degrees", [-7.0, 4.0, 30.0])
+def test_rotation_is_pillows(degrees: float) -> None:
+    yy, xx = np.mgrid[:28, :28]
+    smooth = (120 + 60 * np.sin(xx / 4) + 60 * np.cos(yy / 5)).astype(np.float32)
+    transforms = rotation_about_centre(tf.constant([np.deg2rad(degrees)], tf.float32), 28, 28)
+    ours = tf.raw_ops.ImageProjectiveTransformV3(
+        images=smooth[None, :, :, None],
+        transforms=transforms,
+        output_shape=(28, 28),
+        fill_value=1.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    ).numpy()[0, :, :, 0]
+    theirs = np.asarray(Image.fromarray(smooth).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=1))
+    inside = np.s_[6:22, 6:22]  # the two treat the border differently
+    np.testing.assert_allclose(ours[inside], theirs[inside], atol=0.5, rtol=0)
+
+
+def test_corners_that_a_rotation_uncovers_have_the_fill() -> None:
+    images: np.ndarray = np.full((50, 28, 28, 1), 200, np.uint8)
+    out = augment_images(images, SEED, rotation=45, brightness=0, contrast=0, fill=1).numpy()
+    assert out[:, 0, 0].min() == 1
+    np.testing.assert_allclose(out[:, 10:18, 10:18], 200, rtol=1e-5)
+
+
+def test_each_image_is_changed_in_its_own_way_and_again_alike() -> None:
+    images: np.ndarray = np.tile(IMAGES[:1], (4, 1, 1, 1))
+    out = augment_images(images, SEED).numpy()
+    assert all(np.abs(out[0] - out[index]).max() > 1 for index in range(1, 4))
+    np.testing.assert_array_equal(augment_images(images, SEED), out)
+    other = augment_images(images, tf.constant([1, 3], tf.int64)).numpy()
+    assert np.abs(out - other).max() > 1
+
+
+def collect(**options: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    x = np.random.default_rng(0).integers(0, 256, (50, 8, 8, 1), np.uint8)
+    arguments = {"epochs": 3, "seed": 5, **options}
+    return [(a.numpy(), b.numpy()) for a, b in training_batches(x, np.arange(50), 16, **arguments)]
+
+
+def test_every_image_once_an_epoch_in_an_order_of_its_own() -> None:
+    batches = collect()
+    steps = steps_per_epoch(50, 16)
+    assert steps == 4
+    assert [len(labels) for _, labels in batches] == [16, 16, 16, 2] * 3
+    orders = [
+        np.concatenate([labels for _, labels in batches[e * steps : (e + 1) * steps]]) for e in range(3)
+    ]
+    for order in orders:
+        np.testing.assert_array_equal(np.sort(order), np.arange(50))
+    for one, two in ((0, 1), (0, 2), (1, 2)):
+        assert (orders[one] == orders[two]).mean() < 0.2
+    other_seed = np.concatenate([labels for _, labels in collect(seed=6)[:steps]])
+    assert (other_seed == orders[0]).mean() < 0.2
+
+
+def test_batches_of_a_resumed_run_are_those_of_the_whole() -> None:
+    whole, resumed = collect(), collect(initial_epoch=1)
+    assert len(resumed) == 8
+    for (x, y), (x_whole, y_whole) in zip(resumed, whole[4:], strict=True):
+        np.testing.assert_array_equal(x, x_whole)
+        np.testing.assert_array_equal(y, y_whole)
+
+
+def test_a_batch_larger_than_the_data_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="batch_size: expected 1 to 50, the number of training images, got 51"
+    ):
+        training_batches(np.zeros((50, 8, 8, 1), np.uint8), np.zeros(50), 51, epochs=1, seed=0)

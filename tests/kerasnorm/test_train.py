@@ -1,0 +1,229 @@
+"""The command line, as a user runs it: in processes of their own."""
+
+import csv
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+TRAIN = "kerasnorm.train"
+FILES = ["config.json", "curves.png", "history.csv", "metrics.json", "misclassified.png", "model.keras"]
+
+
+@pytest.mark.parametrize("norm", ["bn", "ln", "gn"])
+def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> None:
+    done = command(TRAIN, "--norm", norm, "--data", "digits", "--epochs", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    path = tmp_path / f"runs/{norm}-digits-documented-seed0"
+    assert sorted(file.name for file in path.iterdir()) == FILES
+
+    config = json.loads((path / "config.json").read_text())
+    assert config["recipe"]["epochs"] == 1
+    penalties = {"bn": (0.001, 0.0005), "ln": (0, 0.0005), "gn": (0.001, 0)}[norm]
+    assert (config["recipe"]["l1"], config["recipe"]["l2"]) == penalties
+    assert len(config["data"]["sha256"]) == 64
+
+    with open(path / "history.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    columns = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+    assert list(rows[0])[:6] == columns
+    assert [row["epoch"] for row in rows] == ["1"]
+    assert float(rows[0]["learning_rate"]) == 0.025
+
+    metrics = json.loads((path / "metrics.json").read_text())
+    assert metrics["trainable_parameters"] == 9680
+    assert metrics["non_trainable_parameters"] == (160 if norm == "bn" else 0)
+    assert metrics["misclassified"] == round(360 * (1 - metrics["test_accuracy"]))
+    assert 0 < metrics["test_accuracy"] < 1
+
+    # Without our packages: the interpreter refuses to import a name that is None in sys.modules.
+    program = (
+        "import sys; sys.modules['kerasnorm'] = sys.modules['export'] = None\n"
+        "import keras, numpy as np\n"
+        f"model = keras.models.load_model({str(path / 'model.keras')!r})\n"
+        "print(model.predict(np.zeros((2, 28, 28, 1), 'uint8'), verbose=0).sum(axis=1).round(5).tolist())\n"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert loaded.stdout.strip() == "[1.0, 1.0]", loaded.stderr
+
+
+SETTINGS = ("--norm", "gn", "--data", "digits", "--epochs", 6, "--step-size", 2, "--seed", 3)
+
+
+def interrupt(folder: Path, out: str, rows: int, how: signal.Signals, *more: str) -> "tuple[int, str]":
+    """Start a run and stop it with a signal once history.csv has that many rows."""
+    arguments = [sys.executable, "-m", TRAIN, *map(str, SETTINGS), "--out", out, *more]
+    process = subprocess.Popen(
+        arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    history = folder / out / "history.csv"
+    deadline = time.monotonic() + 120
+    while not (history.exists() and history.read_text().count("\n") > rows):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(command: Command, tmp_path: Path) -> None:
+    whole = command(TRAIN, *SETTINGS, "--out", "whole")
+    assert whole.returncode == 0, whole.stderr
+
+    code, _ = interrupt(tmp_path, "parts", 1, signal.SIGKILL)
+    assert code == -signal.SIGKILL
+    assert not (tmp_path / "parts/metrics.json").exists()
+    code, errors = interrupt(tmp_path, "parts", 3, signal.SIGINT, "--resume")
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "of 6 epochs; the same command with --resume goes on" in errors
+    # Killed after history.csv was written and before the checkpoint: one row too many.
+    rows = (tmp_path / "parts/history.csv").read_text()
+    (tmp_path / "parts/history.csv").write_text(rows + rows.splitlines()[-1].replace("0.", "9.") + "\n")
+
+    resumed = command(TRAIN, *SETTINGS, "--out", "parts", "--resume")
+    assert (resumed.returncode, resumed.stderr) == (0, "")
+    one, two = (keras.models.load_model(tmp_path / name / "model.keras") for name in ("whole", "parts"))
+    for a, b in zip(one.weights, two.weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+    for a, b in zip(one.optimizer.variables, two.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    histories = []
+    for name in ("whole", "parts"):
+        with open(tmp_path / name / "history.csv", newline="") as file:
+            histories.append([{**row, "seconds": ""} for row in csv.DictReader(file)])
+    assert histories[0] == histories[1]
+    rates = [float(row["learning_rate"]) for row in histories[1]]
+    assert rates == [0.025 * 0.1 ** (epoch // 2) for epoch in range(6)]
+    assert sorted(file.name for file in (tmp_path / "parts").iterdir()) == FILES
+
+    again = command(TRAIN, *SETTINGS, "--out", "parts", "--resume")
+    assert again.returncode == 0
+    assert "complete already" in again.stdout
+
+    other = command(TRAIN, *SETTINGS, "--out", "parts", "--resume", "--momentum", 0.5)
+    assert other.returncode == 2
+    assert "expected to resume a run with momentum=0.5, got one with momentum=0.8" in other.stderr
+    refused = command(TRAIN, *SETTINGS, "--out", "parts")
+    assert refused.returncode == 2
+    assert "expected a new directory, got one with files; give --resume" in refused.stderr
+
+
+def test_overwrite_touches_nothing_before_all_else_is_right(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/one.png").write_text("precious")
+    done = command(TRAIN, "--norm", "bn", "--data", "digits", "--out", "photos", "--overwrite")
+    assert done.returncode == 2
+    assert "expected a run directory, got one without config.json" in done.stderr
+    assert (tmp_path / "photos/one.png").read_text() == "precious"
+
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.json", "metrics.json"):
+        (run / name).write_text("{}")
+    done = command(TRAIN, "--norm", "bn", "--data", "gone.npz", "--out", "run", "--overwrite")
+    assert done.returncode == 2
+    assert (run / "metrics.json").read_text() == "{}"
+    (run / "notes.txt").write_text("mine")
+    done = command(TRAIN, "--norm", "bn", "--data", "digits", "--epochs", 1, "--out", "run", "--overwrite")
+    assert done.returncode == 0
+    assert sorted(file.name for file in run.iterdir()) == sorted([*FILES, "notes.txt"])
+
+
+def test_help_and_usage_errors_answer_within_a_second(command: Command) -> None:
+    command(TRAIN, "--help")  # the first may have bytecode to write
+    for words, code in ((["--help"], 0), (["--norm", "x"], 2), (["--norm", "bn", "--epochs", "0"], 2)):
+        start = time.monotonic()
+        done = command(TRAIN, *words)
+        assert time.monotonic() - start < 1
+        assert done.returncode == code
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("", "the following arguments are required: --norm"),
+        ("--norm x", "argument --norm: invalid choice: 'x' (choose from "),
+        ("--norm bn --epochs 0", "epochs: expected at least 1, got 0"),
+        ("--norm bn --epochs many", "argument --epochs: invalid int value: 'many'"),
+        ("--norm bn --learning-rate -1", "learning_rate: expected more than 0, got -1.0"),
+        ("--norm bn --l1 -1", "l1: expected 0 or more, got -1.0"),
+        ("--norm bn --resume --overwrite", "expected one of --resume and --overwrite, got both"),
+        ("--norm bn --seed -1", "seed: expected 0 to 2147483647, got -1"),
+        ("--norm bn --recipe quick", "argument --recipe: invalid choice: 'quick'"),
+        ("--norm bn --data none.npz", "none.npz: expected a .npz file, found nothing of that name"),
+        ("--norm bn --data digits --batch-size 2000", "batch_size: expected at most 1437"),
+        ("--norm gn --data digits --groups 5", "groups: expected a divisor of filters=16"),
+        ("--norm bn --data digits --blocks 9", "images of 42x42 pixels or more for 9 blocks, got 28x28"),
+        (
+            "--norm bn --data digits --out /dev/null",
+            "/dev/null: expected a directory for the run, got a file",
+        ),
+        ("--norm bn --data digits --out /dev/null/run", "/dev/null/run: "),
+        ("--norm bn --data digits --out /proc/run", "/proc/run: cannot make the run directory"),
+    ],
+)
+def test_wrong_use_is_one_line_and_exit_code_2(
+    words: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from kerasnorm.train import cli
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["kerasnorm-train", *words.split()])
+    monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+    try:
+        code = cli()
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    errors = capsys.readouterr().err
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert message in errors
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk(command: Command, tmp_path: Path) -> None:
+    def limit() -> None:  # no file above 60 kB: the checkpoint does not fit
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    # No bytecode is written, which the limit would truncate.
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    words = ("--norm", "bn", "--data", "digits", "--epochs", 1, "--out", "run")
+    done = command(TRAIN, *words, env=env, preexec_fn=limit)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "checkpoint.npz: " in done.stderr
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["config.json", "history.csv"]
+    done = command(TRAIN, *words, "--resume")
+    assert done.returncode == 0, done.stderr
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == FILES
+
+
+@pytest.mark.mnist
+def test_one_epoch_on_mnist_learns(command: Command, tmp_path: Path) -> None:
+    done = command(
+        TRAIN, "--norm", "bn", "--data", "mnist", "--epochs", 1, "--out", "run", env=absolute_data()
+    )
+    assert done.returncode == 0, done.stderr
+    # The reference reports 97.6 % after its first epoch.
+    assert json.loads((tmp_path / "run/metrics.json").read_text())["test_accuracy"] > 0.97
+
+
+def absolute_data() -> dict[str, str]:
+    folder = os.environ.get("KERASNORM_DATA")
+    return {"KERASNORM_DATA": str(Path(folder).resolve())} if folder else {}
