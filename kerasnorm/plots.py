@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from export.command import UserError
 
@@ -50,25 +50,32 @@ def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figu
         axes.grid(alpha=0.3)
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
-        _mark_learning_rates(axes, history.get("learning_rate", []))
+        axes.set_xlim(0.5, len(epochs) + 0.5)
+        _mark_learning_rates(axes, history.get("learning_rate", []), at_top=key == loss)
         axes.legend(loc="center right", frameon=True)
-    left.set_ylim(bottom=0)
+    if np.all(np.concatenate([history[loss], history[f"val_{loss}"]]) > 0):
+        left.set_yscale("log")  # most of the way is gone in the first epochs
+        left.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        left.yaxis.set_major_formatter("{x:g}")
+        left.yaxis.set_minor_formatter(NullFormatter())
     figure.suptitle(title)
     return figure
 
 
-def _mark_learning_rates(axes: Axes, rates: Sequence[float]) -> None:
+def _mark_learning_rates(axes: Axes, rates: Sequence[float], at_top: bool) -> None:
     for epoch in range(1, len(rates)):
         if not math.isclose(rates[epoch], rates[epoch - 1], rel_tol=1e-6):
             # Epoch e's value is drawn at e + 1; the rate changes between two of them.
             axes.axvline(epoch + 0.5, color="0.55", linestyle=":", linewidth=1)
             axes.annotate(
                 f"lr {rates[epoch]:.3g}",
-                (epoch + 0.5, 0.98),
+                (epoch + 0.5, 0.98 if at_top else 0.02),
                 xycoords=("data", "axes fraction"),
-                xytext=(3, 0),
+                xytext=(-2, 0),
                 textcoords="offset points",
-                va="top",
+                ha="right",
+                va="top" if at_top else "bottom",
+                rotation=90,
                 fontsize=8,
                 color="0.35",
             )

@@ -19,7 +19,9 @@ def training_table() -> str:
     ]
     for norm, name in NAMES.items():
         folder = ROOT / f"docs/runs/{norm}-mnist-documented-seed0"
-        config, metrics = (json.loads((folder / f"{file}.json").read_text()) for file in ("config", "metrics"))
+        config, metrics = (
+            json.loads((folder / f"{file}.json").read_text()) for file in ("config", "metrics")
+        )
         recipe = config["recipe"]
         penalties = " + ".join(f"{key.upper()} {recipe[key]:g}" for key in ("l1", "l2") if recipe[key])
         lines.append(

@@ -108,7 +108,8 @@ def test_misclassified_images_of_a_fit() -> None:
 
 @pytest.mark.parametrize("form", ["column", "one-hot"])
 def test_misclassified_images_takes_labels_as_keras_does(form: str) -> None:
-    x, labels = np.eye(4, dtype="float32"), np.array([0, 1, 3, 3])
+    labels = np.array([0, 1, 3, 3])
+    x: np.ndarray = np.eye(4, dtype="float32")
     y = labels[:, None] if form == "column" else np.eye(4)[labels]
     wrong = MisclassifiedImages(x, y)
     wrong.collect(identity_model())
