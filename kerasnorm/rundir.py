@@ -153,13 +153,10 @@ def save_checkpoint(path: Path, model: keras.Model, epochs: int) -> None:
     would draw other masks in a resumed run.
     """
     values = {name: np.asarray(variable) for name, variable in _state(model).items()}
-
-    # A file object: given a name, savez adds a suffix of its own.
-    def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            np.savez(file, epochs=epochs, **values)
-
-    write_whole(path / CHECKPOINT, write)
+    # By way of memory: an archive that is cut off while it writes to a file complains once more later.
+    archive = io.BytesIO()
+    np.savez(archive, epochs=epochs, **values)
+    write_whole(path / CHECKPOINT, lambda temporary: temporary.write_bytes(archive.getbuffer()))
 
 
 def load_checkpoint(path: Path, model: keras.Model) -> int:

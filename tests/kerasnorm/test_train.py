@@ -197,9 +197,16 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk(command: Command, tmp_path: Path) -> None:
-    def limit() -> None:  # no file above 60 kB: the checkpoint does not fit
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+@pytest.mark.parametrize(
+    ("size", "file", "left"),
+    [
+        (60_000, "checkpoint.npz", ["config.json", "history.csv"]),
+        (130_000, "model.keras", ["checkpoint.npz", "config.json", "history.csv"]),
+    ],
+)
+def test_a_full_disk(command: Command, tmp_path: Path, size: int, file: str, left: list[str]) -> None:
+    def limit() -> None:  # no file above `size` bytes
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
     # No bytecode is written, which the limit would truncate.
     env = {"PYTHONDONTWRITEBYTECODE": "1"}
@@ -207,11 +214,11 @@ def test_a_full_disk(command: Command, tmp_path: Path) -> None:
     done = command(TRAIN, *words, env=env, preexec_fn=limit)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert "checkpoint.npz: " in done.stderr
-    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == ["config.json", "history.csv"]
+    assert f"cannot write run/{file}: " in done.stderr
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == left
     done = command(TRAIN, *words, "--resume")
     assert done.returncode == 0, done.stderr
-    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == FILES
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
 
 
 @pytest.mark.mnist
