@@ -15,7 +15,7 @@ setup(
     python_requires=">=3.10",
     # "." and not "src": an editable install is then a plain path that editors and type checkers follow.
     package_dir={"": "."},
-    packages=["kerasnorm", "export"],
+    packages=["kerasnorm", "export", "export.lowerings"],
     package_data={"kerasnorm": ["py.typed"], "export": ["py.typed"]},
     # scripts/lower-bounds runs the tests with exactly the versions named here.
     install_requires=[
@@ -23,6 +23,7 @@ setup(
         "keras>=3.8",
         "numpy>=1.26.4",
         "onnx>=1.17",
+        "onnx-ir>=0.1.12",
         "tf2onnx>=1.16.1",
         "onnxruntime>=1.20",
         "matplotlib>=3.8",
@@ -30,11 +31,13 @@ setup(
         "scikit-learn>=1.5",
     ],
     extras_require={
-        "test": ["pytest>=8.0", "ruff>=0.9", "mypy>=1.13"],
+        "test": ["pytest>=8.0", "ruff>=0.9", "mypy>=1.13", "hypothesis>=6.100"],
     },
     entry_points={
         "console_scripts": [
             "kerasnorm-train = kerasnorm.train:cli",
+            "kerasnorm-export = export.__main__:cli",
+            "kerasnorm-infer = export.infer:cli",
         ]
     },
     classifiers=[

@@ -4,6 +4,7 @@
     history.csv        a row per finished epoch
     checkpoint.npz     the whole state after the last finished epoch; gone when the run is complete
     model.keras        the trained model: stock Keras layers only
+    model.onnx         the same for onnxruntime; parity.json is the proof
     curves.png  misclassified.png
     metrics.json       written last: where it is, the run is complete
 
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 
 CONFIG, HISTORY, CHECKPOINT = "config.json", "history.csv", "checkpoint.npz"
 MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.png", "misclassified.png"
-FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, METRICS, CURVES, MISCLASSIFIED)
+ONNX, PARITY = "model.onnx", "parity.json"
+FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY, METRICS, CURVES, MISCLASSIFIED)
 
 COLUMNS = (
     *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"),

@@ -36,6 +36,7 @@ def train(
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    export: bool = True,
     verbose: int | None = None,
 ) -> Path:
     """Train, evaluate, draw and save one model; see `kerasnorm.rundir` for the files.
@@ -51,6 +52,7 @@ def train(
         out: the run directory; None: runs/NORM-DATA-RECIPE-seedSEED.
         resume: go on with the run in that directory, if there is one.
         overwrite: replace the run in that directory.
+        export: write the ONNX model too, and its proof.
         verbose: Keras' `verbose` of `fit`; None: a progress bar on a terminal, else a line per epoch.
 
     Returns:
@@ -58,6 +60,7 @@ def train(
 
     Raises:
         UserError: an argument, the data or the directory can't be used.
+        CheckError: the ONNX model differs from the Keras model; the run is complete but for it.
         KeyboardInterrupt: after Ctrl-C; the message says how to go on.
     """
     recipe = get_recipe(recipe).for_norm(norm)
@@ -84,7 +87,7 @@ def train(
         print(f"{path}: the run is complete already")
         return path
     try:
-        _fit_and_save(model, dataset, recipe, seed, path, verbose)
+        _fit_and_save(model, dataset, recipe, seed, path, verbose, export)
     except KeyboardInterrupt:
         done = len(rundir.read_history(path))
         raise KeyboardInterrupt(
@@ -124,7 +127,13 @@ def _build(norm: str, dataset: Dataset, recipe: Recipe) -> keras.Model:
 
 
 def _fit_and_save(
-    model: keras.Model, dataset: Dataset, recipe: Recipe, seed: int, path: Path, verbose: int | None
+    model: keras.Model,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    path: Path,
+    verbose: int | None,
+    export: bool,
 ) -> None:
     from kerasnorm.augment import steps_per_epoch, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, StepDecay
@@ -176,8 +185,24 @@ def _fit_and_save(
     write_whole(path / rundir.MODEL, model.save)
     write_whole(path / rundir.CURVES, lambda file: curves.savefig(file, dpi=120))
     write_whole(path / rundir.MISCLASSIFIED, lambda file: canvas.savefig(file, dpi=120))
+    if export:
+        _export(model, dataset, path)
     write_json(path / rundir.METRICS, _metrics(model, history, wrong.count))
     (path / rundir.CHECKPOINT).unlink(missing_ok=True)
+
+
+def _export(model: keras.Model, dataset: Dataset, path: Path) -> None:
+    from export.convert import Options
+    from export.export import export_model
+
+    export_model(
+        model,
+        path / rundir.ONNX,
+        Options(class_names=dataset.class_names),
+        data=[dataset.x_test],
+        source=f"test images of {dataset.name}",
+        report=path / rundir.PARITY,
+    )
 
 
 def _progress_saver(path: Path, history: list[dict[str, float]]) -> keras.callbacks.Callback:
@@ -266,6 +291,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", metavar="DIR", help="default: runs/NORM-DATA-RECIPE-seedSEED")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that directory")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in that directory")
+    parser.add_argument(
+        "--no-export", dest="export", action="store_false", help="leave model.onnx and parity.json out"
+    )
     add_recipe_arguments(parser)
     return parser
 
@@ -321,6 +349,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         out=arguments.out,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
+        export=arguments.export,
     )
     metrics = json.loads((path / rundir.METRICS).read_text(encoding="utf-8"))
     print(

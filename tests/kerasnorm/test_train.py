@@ -17,7 +17,12 @@ import pytest
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 TRAIN = "kerasnorm.train"
-FILES = ["config.json", "curves.png", "history.csv", "metrics.json", "misclassified.png", "model.keras"]
+FILES = sorted(
+    [
+        *("config.json", "curves.png", "history.csv", "metrics.json", "misclassified.png"),
+        *("model.keras", "model.onnx", "parity.json"),
+    ]
+)
 
 
 @pytest.mark.parametrize("norm", ["bn", "ln", "gn"])

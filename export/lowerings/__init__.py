@@ -1,0 +1,28 @@
+"""One small lowering per kind of Keras layer: from what the layer knows to ONNX nodes."""
+
+from export.graph import Builder, Tensor, Unsupported
+from export.lowerings import (
+    activations,
+    convolution,
+    dense,
+    merging,
+    normalization,
+    pooling,
+    reshaping,
+)
+from export.lowerings.registry import find_lowering, register_lowering
+
+__all__ = [
+    "Builder",
+    "Tensor",
+    "Unsupported",
+    "activations",
+    "convolution",
+    "dense",
+    "find_lowering",
+    "merging",
+    "normalization",
+    "pooling",
+    "register_lowering",
+    "reshaping",
+]

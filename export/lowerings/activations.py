@@ -1,0 +1,204 @@
+"""Activations: the layers, and every function that Keras names for `activation=`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from export.graph import Builder, Tensor, Unsupported
+from export.lowerings.registry import register_lowering
+
+layers = keras.layers
+
+
+def activate(g: Builder, function: Any, x: Tensor) -> Tensor:
+    """Apply what a layer has as its `activation`."""
+    if function is None:
+        return x
+    name = getattr(function, "__name__", None) or type(function).__name__
+    # The very function of Keras, not another of the same name.
+    if name not in _ACTIVATIONS or keras.activations.get(name) is not function:
+        raise Unsupported(f"its activation {name!r} is none that Keras names")
+    return _ACTIVATIONS[name](g, x)
+
+
+def _unary(op_type: str, **attributes: Any) -> Callable[[Builder, Tensor], Tensor]:
+    return lambda g, x: g.like(x, g.op(op_type, x.value, **attributes))
+
+
+def relu(
+    g: Builder,
+    x: Tensor,
+    negative_slope: float = 0.0,
+    max_value: float | None = None,
+    threshold: float = 0.0,
+) -> Tensor:
+    """max(x, 0), with Keras' slope below, ceiling and threshold."""
+    y = x.value
+    if threshold == 0:
+        y = g.op("LeakyRelu", y, alpha=float(negative_slope)) if negative_slope else g.op("Relu", y)
+    else:
+        above = g.op("Greater", y, float(threshold))
+        slope = g.op("Mul", g.op("Sub", y, float(threshold)), float(negative_slope)) if negative_slope else 0.0
+        y = g.op("Where", above, y, slope)
+    if max_value is not None:
+        y = g.op("Min", y, float(max_value))
+    return g.like(x, y)
+
+
+def softmax(g: Builder, x: Tensor, axis: int = -1, op_type: str = "Softmax") -> Tensor:
+    """Softmax, or LogSoftmax, along a Keras axis."""
+    return g.like(x, g.op(op_type, x.value, axis=g.axis(x, axis)))
+
+
+def gelu(g: Builder, x: Tensor, approximate: bool = False) -> Tensor:
+    """x/2 (1 + erf(x / sqrt(2))), or the approximation by tanh."""
+    if g.opset >= 20:
+        return g.like(x, g.op("Gelu", x.value, approximate="tanh" if approximate else None))
+    if approximate:
+        cube = g.op("Mul", g.op("Mul", g.op("Mul", x.value, x.value), x.value), 0.044715)
+        inner = g.op("Tanh", g.op("Mul", g.op("Add", x.value, cube), math.sqrt(2 / math.pi)))
+    else:
+        # Divided, not multiplied by the reciprocal: the runtime fuses this very pattern into one Gelu.
+        inner = g.op("Erf", g.op("Div", x.value, math.sqrt(2)))
+    return g.like(x, g.op("Mul", g.op("Mul", x.value, g.op("Add", inner, 1.0)), 0.5))
+
+
+def _silu(g: Builder, x: Tensor) -> Tensor:
+    return g.like(x, g.op("Mul", x.value, g.op("Sigmoid", x.value)))
+
+
+def _hard_silu(g: Builder, x: Tensor) -> Tensor:
+    gate = g.op("HardSigmoid", x.value, alpha=1 / 6, beta=0.5)
+    return g.like(x, g.op("Mul", x.value, gate))
+
+
+def _mish(g: Builder, x: Tensor) -> Tensor:
+    return g.like(x, g.op("Mul", x.value, g.op("Tanh", g.op("Softplus", x.value))))
+
+
+def _squareplus(g: Builder, x: Tensor) -> Tensor:
+    root = g.op("Sqrt", g.op("Add", g.op("Mul", x.value, x.value), 4.0))
+    return g.like(x, g.op("Mul", g.op("Add", x.value, root), 0.5))
+
+
+def _log_sigmoid(g: Builder, x: Tensor) -> Tensor:
+    return g.like(x, g.op("Neg", g.op("Softplus", g.op("Neg", x.value))))
+
+
+def _tanh_shrink(g: Builder, x: Tensor) -> Tensor:
+    return g.like(x, g.op("Sub", x.value, g.op("Tanh", x.value)))
+
+
+def _sparse_plus(g: Builder, x: Tensor) -> Tensor:
+    # 0 below -1, (x + 1)^2 / 4 up to 1, x above: the square of the clipped part and what lies above 1.
+    clipped = g.op("Clip", x.value, -1.0, 1.0)
+    part = g.op("Add", clipped, 1.0)
+    above = g.op("Relu", g.op("Sub", x.value, 1.0))
+    return g.like(x, g.op("Add", g.op("Mul", g.op("Mul", part, part), 0.25), above))
+
+
+def _sparse_sigmoid(g: Builder, x: Tensor) -> Tensor:
+    return g.like(x, g.op("HardSigmoid", x.value, alpha=0.5, beta=0.5))
+
+
+def _glu(g: Builder, x: Tensor) -> Tensor:
+    if x.shape[-1] is None:
+        raise Unsupported("glu along an open axis")
+    parts = np.array([x.shape[-1] // 2] * 2, np.int64)
+    value, gate = g.op("Split", x.value, parts, axis=g.axis(x, -1), outputs=2)
+    return g.like(x, g.op("Mul", value, g.op("Sigmoid", gate)), (*x.shape[:-1], x.shape[-1] // 2))
+
+
+def _sparsemax(g: Builder, x: Tensor) -> Tensor:
+    # Martins and Astudillo 2016, algorithm 1: the threshold tau from the sorted logits.
+    size, axis = x.shape[-1], g.axis(x, -1)
+    if size is None:
+        raise Unsupported("sparsemax along an open axis")
+    along = [1] * x.rank
+    along[axis] = size
+    ranks = np.arange(1, size + 1, dtype=np.float32).reshape(along)
+    ordered, _ = g.op("TopK", x.value, np.array([size], np.int64), axis=axis, outputs=2)
+    sums = g.op("CumSum", ordered, np.array(axis, np.int64))
+    inside = g.op("Greater", g.op("Add", g.op("Mul", ordered, ranks), 1.0), sums)
+    inside = g.op("Cast", inside, to=1)
+    count = g.reduce("ReduceSum", inside, [axis])
+    total = g.reduce("ReduceSum", g.op("Mul", ordered, inside), [axis])
+    tau = g.op("Div", g.op("Sub", total, 1.0), count)
+    return g.like(x, g.op("Relu", g.op("Sub", x.value, tau)))
+
+
+_ACTIVATIONS: dict[str, Callable[[Builder, Tensor], Tensor]] = {
+    "linear": lambda g, x: x,
+    "relu": relu,
+    "leaky_relu": _unary("LeakyRelu", alpha=0.2),
+    "relu6": lambda g, x: g.like(x, g.op("Clip", x.value, 0.0, 6.0)),
+    "elu": _unary("Elu", alpha=1.0),
+    "celu": _unary("Celu", alpha=1.0),
+    "selu": _unary("Selu"),
+    "gelu": gelu,
+    "silu": _silu,
+    "glu": _glu,
+    "mish": _mish,
+    "softplus": _unary("Softplus"),
+    "softsign": _unary("Softsign"),
+    "squareplus": _squareplus,
+    "sparse_plus": _sparse_plus,
+    "soft_shrink": _unary("Shrink", bias=0.5, lambd=0.5),
+    "hard_shrink": _unary("Shrink", bias=0.0, lambd=0.5),
+    "tanh_shrink": _tanh_shrink,
+    "tanh": _unary("Tanh"),
+    "hard_tanh": lambda g, x: g.like(x, g.op("Clip", x.value, -1.0, 1.0)),
+    "sigmoid": _unary("Sigmoid"),
+    "sparse_sigmoid": _sparse_sigmoid,
+    "hard_sigmoid": _unary("HardSigmoid", alpha=1 / 6, beta=0.5),
+    "hard_silu": _hard_silu,
+    "log_sigmoid": _log_sigmoid,
+    "exponential": _unary("Exp"),
+    "softmax": softmax,
+    "log_softmax": lambda g, x: softmax(g, x, op_type="LogSoftmax"),
+    "sparsemax": _sparsemax,
+}
+
+
+@register_lowering(layers.Activation, any_layout=True)
+def lower_activation(g: Builder, layer: Any, x: Tensor) -> Tensor:
+    """Activation by name."""
+    return activate(g, layer.activation, x)
+
+
+@register_lowering(layers.ReLU, any_layout=True)
+def lower_relu(g: Builder, layer: Any, x: Tensor) -> Tensor:
+    """ReLU with slope, ceiling and threshold."""
+    return relu(g, x, layer.negative_slope, layer.max_value, layer.threshold)
+
+
+@register_lowering(layers.LeakyReLU, any_layout=True)
+def lower_leaky_relu(g: Builder, layer: Any, x: Tensor) -> Tensor:
+    """LeakyReLU."""
+    return relu(g, x, layer.negative_slope)
+
+
+@register_lowering(layers.ELU, any_layout=True)
+def lower_elu(g: Builder, layer: Any, x: Tensor) -> Tensor:
+    """ELU."""
+    return g.like(x, g.op("Elu", x.value, alpha=float(layer.alpha)))
+
+
+@register_lowering(layers.PReLU)
+def lower_prelu(g: Builder, layer: Any, x: Tensor) -> Tensor:
+    """PReLU; its alpha has the shape of one image."""
+    return g.like(x, g.op("PRelu", x.value, g.weight(layer.alpha, "alpha")))
+
+
+@register_lowering(layers.Softmax, any_layout=True)
+def lower_softmax(g: Builder, layer: Any, x: Tensor, mask: None = None) -> Tensor:
+    """Softmax along one axis."""
+    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+    if mask is not None or len(axes) != 1:
+        raise Unsupported("Softmax with a mask, or over several axes")
+    return softmax(g, x, axes[0])

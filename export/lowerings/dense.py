@@ -1,0 +1,54 @@
+"""Dense, and the layers that do nothing in inference."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from export.graph import Builder, Tensor
+from export.lowerings.activations import activate
+from export.lowerings.registry import register_lowering
+
+layers = keras.layers
+
+
+@register_lowering(layers.Dense, any_layout=True)
+def lower_dense(g: Builder, layer: Any, x: Tensor) -> Tensor:
+    """x W + b along the last axis: a Gemm, a 1x1 convolution where channels are held first, or a MatMul."""
+    kernel = np.asarray(layer.kernel, np.float32)
+    bias = g.weight(layer.bias, "bias") if layer.use_bias else None
+    if x.rank == 2:
+        value = g.op("Gemm", x.value, g.weight(kernel, "kernel"), bias)
+    elif x.channels_first:
+        ones = [1] * (x.rank - 2)
+        pointwise = g.weight(kernel.T.reshape(*kernel.T.shape, *ones), "kernel")
+        value = g.op("Conv", x.value, pointwise, bias, kernel_shape=ones)
+    else:
+        value = g.op("MatMul", x.value, g.weight(kernel, "kernel"))
+        value = value if bias is None else g.op("Add", value, bias)
+    return activate(g, layer.activation, g.result(x, value))
+
+
+@register_lowering(
+    layers.Dropout,
+    layers.SpatialDropout1D,
+    layers.SpatialDropout2D,
+    layers.SpatialDropout3D,
+    layers.AlphaDropout,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.ActivityRegularization,
+    layers.Identity,
+    layers.RandomBrightness,
+    layers.RandomContrast,
+    layers.RandomFlip,
+    layers.RandomRotation,
+    layers.RandomTranslation,
+    layers.RandomZoom,
+    any_layout=True,
+)
+def lower_identity(g: Builder, layer: Any, x: Tensor) -> Tensor:
+    """Layers that act in training only."""
+    return x
