@@ -20,7 +20,9 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL.keras", help="a Keras model, .keras or .h5")
     parser.add_argument("-o", "--output", metavar="OUT.onnx", help="default: the model's name with .onnx")
-    parser.add_argument("--route", choices=("auto", "direct", "tf2onnx"), default="auto", help="default: auto")
+    parser.add_argument(
+        "--route", choices=("auto", "direct", "tf2onnx"), default="auto", help="default: auto"
+    )
     parser.add_argument("--opset", type=int, help="default: 17; 21 with --portable")
     parser.add_argument(
         "--portable", action="store_true", help="standard operators, for runtimes other than onnxruntime"
@@ -53,7 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("input-range: expected LOW below HIGH, got {} {}".format(*arguments.input_range))
     path = Path(arguments.output) if arguments.output else Path(arguments.model).with_suffix(".onnx")
     if path.is_dir() or not path.parent.is_dir():
-        raise UserError(f"{path}: expected the name of a file in a folder that is there; name another with -o")
+        raise UserError(
+            f"{path}: expected the name of a file in a folder that is there; name another with -o"
+        )
     if not Path(arguments.model).exists():
         raise UserError(f"{arguments.model}: expected a Keras model, found nothing of that name")
     import_tensorflow_quietly()

@@ -1,4 +1,6 @@
-"""Time an exported model: python -m export.bench MODEL.onnx [--against MODEL.keras]
+"""Time an exported model.
+
+    python -m export.bench MODEL.onnx [--against MODEL.keras]
 
 Everything that is compared takes turns within one run, so that a machine that is slow for a while is slow for
 all. A turn is a few calls that are not counted, then some that are: a rival's threads go on spinning for a
@@ -51,12 +53,12 @@ def time_calls(calls: dict[str, Call], seconds: float) -> dict[str, list[float]]
 
 def summarize(times: Sequence[float], batch: int) -> dict[str, float]:
     """Median, spread (5 % to 95 %) and images per second."""
-    median, low, high = np.percentile(times, [50, 5, 95])
+    low, median, high = (float(np.percentile(times, share)) for share in (5, 50, 95))
     return {
-        "median_ms": float(median),
-        "p05_ms": float(low),
-        "p95_ms": float(high),
-        "images_per_second": float(1e3 * batch / median),
+        "median_ms": median,
+        "p05_ms": low,
+        "p95_ms": high,
+        "images_per_second": 1e3 * batch / median,
         "calls": len(times),
     }
 
@@ -82,7 +84,9 @@ def _onnx_call(session: onnxruntime.InferenceSession, batch: int) -> Call | None
         if isinstance(value.shape[0], int) and value.shape[0] != batch:
             return None
         shape = [batch, *(size if isinstance(size, int) else 32 for size in value.shape[1:])]
-        kind = {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(int64)": np.int64}.get(value.type)
+        kind = {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(int64)": np.int64}.get(
+            value.type
+        )
         high = 2 if kind in (np.int32, np.int64) else 256
         feeds[value.name] = rng.integers(0, high, shape).astype(kind or np.float32)
     return lambda: session.run(None, feeds)
@@ -127,7 +131,9 @@ def bench(
                     if call is not None:
                         calls[name] = call
                 if "kerasnorm" not in calls:
-                    raise UserError(f"{model}: expected a model that takes batches of {batch}; its batch is fixed")
+                    raise UserError(
+                        f"{model}: expected a model that takes batches of {batch}; its batch is fixed"
+                    )
                 if count == 0:
                     calls.update({n: rival(batch) for n, rival in rivals.items() if callable(rival)})
                 times = time_calls(calls, seconds)
@@ -195,7 +201,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("model", metavar="MODEL.onnx")
     parser.add_argument("--against", metavar="MODEL.keras", help="compare with other ways to run this model")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32], metavar="N", help="default: 1 32")
-    parser.add_argument("--threads", type=int, nargs="+", default=[0], metavar="N", help="default: 0, all cores")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=[0], metavar="N", help="default: 0, all cores"
+    )
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each batch size (default: 2)")
     parser.add_argument("--json", metavar="FILE", help="write the rows to a JSON file too")
     return parser

@@ -105,7 +105,9 @@ def convert(model: keras.Model, options: Options | None = None) -> Conversion:
             return _convert_direct(model, options)
         except Unsupported as error:
             if options.route == "direct":
-                raise UserError(f"the direct route can't take {error}; --route auto takes tf2onnx for it") from error
+                raise UserError(
+                    f"the direct route can't take {error}; --route auto takes tf2onnx for it"
+                ) from error
             reason = str(error)
     else:
         reason = "asked for"
@@ -181,7 +183,10 @@ def _convert_direct(model: keras.Model, options: Options, layerwise: bool = Fals
     outputs = lower_model(g, model, tensors, observe if layerwise else None)
     names = _output_names(model)
     if layerwise:
-        names, outputs = [f"{index}:{name}" for index, (name, _) in enumerate(observed)], [t for _, t in observed]
+        names, outputs = (
+            [f"{index}:{name}" for index, (name, _) in enumerate(observed)],
+            [t for _, t in observed],
+        )
     g.scope = "outputs"
     for name, output in zip(names, outputs, strict=True):
         # An Identity gives the output its name; `tidy` takes out those that are not needed.
@@ -253,8 +258,10 @@ def _convert_by_tf2onnx(model: keras.Model, options: Options, reason: str) -> Co
 
     opset = options.opset or DEFAULT_OPSET
     if opset > TF2ONNX_HIGHEST_OPSET:
-        raise UserError(f"opset: expected at most {TF2ONNX_HIGHEST_OPSET} by the tf2onnx route, got {opset}; {reason}")
-    symbolic = keras.tree.flatten(model.inputs or [])
+        raise UserError(
+            f"opset: expected at most {TF2ONNX_HIGHEST_OPSET} by the tf2onnx route, got {opset}; {reason}"
+        )
+    symbolic = keras.tree.flatten(getattr(model, "inputs", None) or [])
     if not symbolic:
         raise UserError(f"model {model.name!r}: expected fixed inputs; build it with a shape ({reason})")
     specs, names = [], _input_names(model)

@@ -1,9 +1,15 @@
 """Write what is left of our own operators, Affine and GroupNorm, in ONNX's.
 
 onnxruntime's CPU provider has kernels for InstanceNormalization, LayerNormalization and BatchNormalization
-and none for GroupNormalization, which it expands into a dozen nodes. So by default a group normalization is
-an InstanceNormalization of the groups: (N, C, ...) -> (N, groups, rest) -> normalize -> back. `portable` writes
-the standard's GroupNormalization (opset 21) for other runtimes.
+and none for GroupNormalization, which it expands into a dozen nodes. So by default
+
+- one group is a LayerNormalization over all axes but the batch. Its gamma has a number for each value of an
+  image; gammas of 1 are made by a ConstantOfShape, which the runtime computes once, as it loads the file.
+  (An InstanceNormalization is as fast, but sums so many values with six times the rounding error.)
+- several groups are an InstanceNormalization of the groups: (N, C, ...) -> (N, groups, rest) -> normalize ->
+  back, which was faster than a LayerNormalization of them and as exact.
+
+`portable` writes the standard's GroupNormalization (opset 21) for other runtimes.
 """
 
 from __future__ import annotations
@@ -15,10 +21,10 @@ import numpy as np
 import onnx_ir as ir
 
 from export.command import UserError
-from export.fold import array_of, new_constant
-from export.graph import INTERNAL
+from export.fold import array_of
+from export.graph import INTERNAL, new_constant
 
-# LayerNormalization with a gamma for each value, where that is one node in place of five, up to this size.
+# A gamma that could not be folded is spread over the values of an image, up to this many.
 LARGEST_SPREAD_GAMMA = 1 << 16
 
 
@@ -108,21 +114,24 @@ def _expand_group_norm(graph: ir.Graph, node: ir.Node, portable: bool) -> None:
                 f"{writer.stem}: GroupNormalization needs opset 21, got {graph.opset_imports['']}; give "
                 "--opset 21 or leave --portable out"
             )
-        finish(
-            writer.op("GroupNormalization", x, gamma, beta, num_groups=groups, epsilon=epsilon)
-        )
+        finish(writer.op("GroupNormalization", x, gamma, beta, num_groups=groups, epsilon=epsilon))
         return
     if groups == channels and rest:
         finish(writer.op("InstanceNormalization", x, gamma, beta, epsilon=epsilon))
         return
-    size = None if None in rest else channels * math.prod(size for size in rest if size is not None)
-    if groups == 1 and affine is not None and size is not None and size <= LARGEST_SPREAD_GAMMA:
-        spread = [np.broadcast_to(v.reshape(-1, *[1] * len(rest)), sizes[1:]) for v in (gamma, beta)]  # type: ignore[arg-type]
-        finish(writer.op("LayerNormalization", x, *spread, axis=1, epsilon=epsilon))
+    if groups == 1 and None not in rest:
+        if affine is not None and channels * math.prod(size or 0 for size in rest) <= LARGEST_SPREAD_GAMMA:
+            spread = [np.broadcast_to(v.reshape(-1, *[1] * len(rest)), sizes[1:]) for v in (gamma, beta)]  # type: ignore[arg-type]
+            finish(writer.op("LayerNormalization", x, *spread, axis=1, epsilon=epsilon))
+        else:
+            shape = np.array(sizes[1:], np.int64)
+            one = ir.tensor(np.ones(1, np.float32))
+            ones = writer.op("ConstantOfShape", shape, value=one)
+            writer.replace(writer.op("LayerNormalization", x, ones, axis=1, epsilon=epsilon))
         return
-    ones, zeros = np.ones(groups, np.float32), np.zeros(groups, np.float32)
+    unit: tuple[np.ndarray, np.ndarray] = np.ones(groups, np.float32), np.zeros(groups, np.float32)
     split = writer.op("Reshape", x, np.array([0, groups, -1], np.int64))
-    value = writer.op("InstanceNormalization", split, ones, zeros, epsilon=epsilon)
+    value = writer.op("InstanceNormalization", split, *unit, epsilon=epsilon)
     if rest.count(None) == 0:
         value = writer.op("Reshape", value, np.array([0, channels, *rest], np.int64))
     else:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from export.graph import INTERNAL
+from export.graph import INTERNAL, new_constant
 
 
 @dataclass
@@ -91,16 +91,9 @@ def _fold(graph: ir.Graph, node: ir.Node, report: Report) -> str | None:
 def _bypass(graph: ir.Graph, node: ir.Node) -> None:
     """Take a node out; what used its output uses its first input."""
     x, y = node.inputs[0], node.outputs[0]
+    assert x is not None
     y.replace_all_uses_with(x, replace_graph_outputs=True)
     graph.remove(node, safe=True)
-
-
-def new_constant(graph: ir.Graph, array: np.ndarray, name: str) -> ir.Value:
-    """An initializer of the graph."""
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
-    value = ir.Value(name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor)
-    graph.initializers[name] = value
-    return value
 
 
 def _set_weights(graph: ir.Graph, node: ir.Node, kernel: np.ndarray, bias: np.ndarray) -> None:
@@ -120,8 +113,15 @@ def _set_weights(graph: ir.Graph, node: ir.Node, kernel: np.ndarray, bias: np.nd
 
 
 def _add_bias(graph: ir.Graph, matmul: ir.Node, bias: ir.Value) -> None:
-    """Add to the Add behind a MatMul, or put one there."""
+    """Add to the constant of the Add behind a MatMul, or put an Add there."""
     y = matmul.outputs[0]
+    behind = [use.node for use in y.uses()]
+    if len(behind) == 1 and is_op(behind[0], "Add") and not y.is_graph_output():
+        place = 1 if behind[0].inputs[0] is y else 0
+        old, new = array_of(behind[0].inputs[place]), array_of(bias)
+        if old is not None and new is not None and old.shape == new.shape:
+            behind[0].replace_input_with(place, new_constant(graph, old + new, f"{bias.name}/sum"))
+            return
     add = ir.node("Add", [y, bias], name=f"{matmul.name}/bias")
     add.outputs[0].name = f"{y.name}/biased"
     graph.insert_after(matmul, add)
@@ -190,13 +190,15 @@ def _into_after(
         _bypass(graph, node)
         return None
     if len(uses) > 1:
-        return next(reason for reason in reasons if reason)
+        return "; ".join(dict.fromkeys(reason for reason in reasons if reason))
     return _move_behind(graph, node, uses[0], a, b, axis) if _passes(uses[0]) else reasons[0]
 
 
 def _blocks_weights(use: ir.Node, node: ir.Node, b: np.ndarray, axis: int) -> str | None:
     """Why an Affine can't become part of the weights of `use`; None if it can."""
     name = _layer(use)
+    if is_op(use, "Identity"):
+        return "its output is an output of the model"
     if not is_op(use, "Conv", "Gemm", "MatMul") or use.inputs[0] is not node.outputs[0]:
         return f"after it stands a {use.op_type} ({name})"
     weights = _weights(use)

@@ -65,6 +65,16 @@ class Tensor:
         return (self.shape[0], self.shape[-1], *self.shape[1:-1])
 
 
+def new_constant(graph: ir.Graph, array: np.ndarray, name: str) -> ir.Value:
+    """Add an initializer to a graph."""
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=name)
+    value = ir.Value(
+        name=name, type=ir.TensorType(tensor.dtype), shape=ir.Shape(array.shape), const_value=tensor
+    )
+    graph.register_initializer(value)
+    return value
+
+
 class Builder:
     """Writes nodes into an ONNX graph; what a lowering is given.
 
@@ -117,12 +127,7 @@ class Builder:
             array = array.astype(np.float32)
         elif array.dtype.kind == "i" and not isinstance(value, np.ndarray):
             array = array.astype(np.int64)
-        tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=self._name(name))
-        constant = ir.Value(
-            name=tensor.name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
-        )
-        self.graph.register_initializer(constant)
-        return constant
+        return new_constant(self.graph, array, self._name(name))
 
     def weight(self, variable: Any, name: str = "weight") -> ir.Value:
         """A Keras variable, or an array, as a float32 initializer."""
@@ -188,7 +193,7 @@ class Builder:
         return Tensor(value, self.output_shapes[0], x.channels_first)
 
     def affine(self, x: Tensor, scale: Any, shift: Any, axis: int) -> Tensor:
-        """x * scale + shift along one Keras axis; `export.fold` looks for a neighbour to take it over."""
+        """X * scale + shift along one Keras axis; `export.fold` looks for a neighbour to take it over."""
         size = x.shape[axis]
         if size is None:
             raise Unsupported(f"its axis {axis} is open (shape {x.shape})")
@@ -214,7 +219,9 @@ class Builder:
     def require(self, opset: int, what: str) -> None:
         """Refuse unless the graph's opset is at least `opset`."""
         if self.opset < opset:
-            raise UserError(f"{self.scope}: {what} needs opset {opset}, got {self.opset}; give --opset {opset} or more")
+            raise UserError(
+                f"{self.scope}: {what} needs opset {opset}, got {self.opset}; give --opset {opset} or more"
+            )
 
 
 def static_size(shape: Shape) -> int | None:

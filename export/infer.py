@@ -1,4 +1,6 @@
-"""Classify images with an exported model: python -m export.infer MODEL.onnx IMAGE... | FILE.npz
+"""Classify images with an exported model.
+
+    python -m export.infer MODEL.onnx IMAGE... | FOLDER | FILE.npz
 
 NumPy, onnxruntime and Pillow are all it needs; the image size, the channels and the range of the pixels are
 read from the ONNX file.
@@ -65,7 +67,9 @@ class Classifier:
         if not Path(path).is_file():
             raise UserError(f"{path}: expected an ONNX file, found no file of that name")
         try:
-            self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+            self.session = onnxruntime.InferenceSession(
+                str(path), options, providers=["CPUExecutionProvider"]
+            )
         except Exception as error:  # onnxruntime's exceptions have no common base
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"{path}: expected an ONNX model that onnxruntime can run: {reason}") from error
@@ -103,7 +107,9 @@ class Classifier:
         fits = images.ndim == 4 and images.dtype.kind in "uif"
         if not fits or any(size not in (None, got) for size, got in zip(want, images.shape[1:], strict=True)):
             raise UserError(f"expected images of shape (n, {want}), got {images.dtype} {images.shape}")
-        parts = [self._run(images[start : start + (self.batch or 256)]) for start in self._starts(len(images))]
+        parts = [
+            self._run(images[start : start + (self.batch or 256)]) for start in self._starts(len(images))
+        ]
         return np.concatenate(parts)
 
     def _starts(self, count: int) -> range:
@@ -151,20 +157,29 @@ class Classifier:
                 image.load()
                 mode = "L" if self.channels == 1 else "RGB"
                 done = []
+                if image.mode.startswith("I"):  # 16 bits, which Pillow would cut off at 255
+                    done.append("16 bits to 8")
+                    image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
                 if image.mode != mode:
                     done.append(f"{image.mode} to {'grey' if mode == 'L' else 'RGB'}")
                     if "A" in image.getbands() or "transparency" in image.info:  # transparent is black
                         layer = image.convert("RGBA")
-                        image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)  # noqa: PLW2901
-                    image = image.convert(mode)  # noqa: PLW2901
+                        image = Image.alpha_composite(Image.new("RGBA", layer.size, "black"), layer)
+                    image = image.convert(mode)
                 size = (self.width or image.width, self.height or image.height)
                 if image.size != size:
                     done.append(f"{image.width}x{image.height} to {size[0]}x{size[1]} pixels")
-                    image = image.resize(size, Image.Resampling.BILINEAR)  # noqa: PLW2901
+                    image = image.resize(size, Image.Resampling.BILINEAR)
                 array = np.asarray(image, np.uint8).reshape(1, size[1], size[0], self.channels)
         except FileNotFoundError:
             raise UserError(f"{path}: expected an image, found nothing of that name") from None
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        except (
+            UnidentifiedImageError,
+            OSError,
+            SyntaxError,
+            ValueError,
+            Image.DecompressionBombError,
+        ) as error:
             raise UserError(f"{path}: expected an image ({', '.join(SUFFIXES)}): {error}") from error
         return array, ", ".join(done)
 
@@ -207,7 +222,9 @@ def parser() -> argparse.ArgumentParser:
     parser = Parser(prog="kerasnorm-infer", description="Classify images with an exported model, on the CPU.")
     parser.add_argument("model", metavar="MODEL.onnx", help="a model that python -m export wrote")
     parser.add_argument("images", nargs="+", metavar="IMAGE|FOLDER|FILE.npz", help="what to classify")
-    parser.add_argument("--top", type=int, default=1, metavar="K", help="show the K likeliest classes (default: 1)")
+    parser.add_argument(
+        "--top", type=int, default=1, metavar="K", help="show the K likeliest classes (default: 1)"
+    )
     parser.add_argument("--threads", type=int, default=0, metavar="N", help="default: as many as cores")
     parser.add_argument("--json", action="store_true", help="print one JSON object a line")
     return parser

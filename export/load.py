@@ -25,18 +25,24 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise UserError(f"{path}: expected a .keras or .h5 file, got {path.suffix or 'no suffix'}")
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        raise UserError(f"{path}: expected a Keras model, got a file that is no .keras archive, or a part of one")
+        raise UserError(
+            f"{path}: expected a Keras model, got a file that is no .keras archive, or a part of one"
+        )
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py, json and zipfile raise whatever a bad file provokes
         text = " ".join(str(error).split())
         if "Lambda" in text or "lambda" in text:
-            reason = "it has a Lambda layer, whose code is not run; build the model without it and save it again"
+            reason = (
+                "it has a Lambda layer, whose code is not run; build the model without it and save it again"
+            )
         elif "Could not locate class" in text or "Unknown layer" in text:
             reason = f"it needs a class that Keras does not have; import it first, registered: {text[:200]}"
         else:
             reason = text[:300]
-        raise UserError(f"{path}: expected a Keras model that can be loaded in safe mode: {reason}") from error
+        raise UserError(
+            f"{path}: expected a Keras model that can be loaded in safe mode: {reason}"
+        ) from error
     if not isinstance(model, keras.Model):
         raise UserError(f"{path}: expected a Keras model, got {type(model).__name__}")
     return model

@@ -18,6 +18,7 @@ from export.convert import Conversion, Options
 
 BATCHES = (1, 2, 7, 32)
 DEGENERATE = ("constant", "large mean")
+NUDGE = 16 * 2.0**-23  # 16 units in the last place of a float32
 OPTIMIZATIONS = ("off", "on")
 
 Inputs = list[np.ndarray]
@@ -37,9 +38,10 @@ class Difference:
         argmax_agreement: share of rows whose largest value stands at the same place; None for scalars.
         nan: number of values that are NaN or infinite on one side only.
         rounding: for the constant image and the one of large mean, how far Keras' own output moves when
-            its input changes by one unit in the last place; 0 for other data. A normalization divides what is
-            left of such an image by almost nothing, so its rounding errors are seen hundreds of times larger,
-            in Keras as in any runtime.
+            its input changes by 16 units in the last place, as much as a sum of a few hundred products loses;
+            for other data 0, unless `reference` is given. A normalization divides what is left of such an
+            image by almost nothing, so that rounding errors are seen hundreds of times larger, in Keras as in
+            any runtime.
         within: every difference is at most atol + rtol * |Keras' value| + 2 rounding, and nan is 0.
     """
 
@@ -98,7 +100,8 @@ class Parity:
             rows.append((output, data, *figures, agree, str(worst.nan), verdict))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         return "\n".join(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
         )
 
 
@@ -136,7 +139,8 @@ def check_parity(
         rtol: tolerance, relative to Keras' value.
         data: an array for each input, as Keras has it; None: random numbers of the input's range.
         source: what to call the data in the report.
-        reference: what to compare with in place of the model's own outputs (for `layerwise`).
+        reference: what to compare with in place of the model's own outputs, for `layerwise`; atol is then
+            relative to the largest value of each output, if that is above 1.
     """
     low, high = conversion.input_range
     rng = np.random.default_rng(0)
@@ -161,7 +165,7 @@ def check_parity(
     run = reference or partial(_run_keras, model)
     expected = [run(arrays) for _, arrays in feeds]
     rounding = [
-        _rounding(run, arrays, outputs, rng) if name in DEGENERATE else [0.0] * len(outputs)
+        _rounding(run, arrays, outputs, rng) if reference or name in DEGENERATE else [0.0] * len(outputs)
         for (name, arrays), outputs in zip(feeds, expected, strict=True)
     ]
     differences = []
@@ -172,7 +176,12 @@ def check_parity(
             fed = [_as_graph_input(array, options) for array in arrays]
             got = runtime.run(None, dict(zip(conversion.inputs, fed, strict=True)))
             for output, ours, theirs, move in zip(conversion.outputs, got, keras_outputs, moves, strict=True):
-                differences.append(_difference(output, name, optimizations, ours, theirs, atol, rtol, move))
+                # Within the model, values have any size, and those near 0 the rounding errors of the large ones.
+                largest = float(np.max(np.abs(theirs), initial=1)) if reference else 1.0
+                tolerance = atol * max(1.0, largest)
+                differences.append(
+                    _difference(output, name, optimizations, ours, theirs, tolerance, rtol, move)
+                )
     return Parity(atol, rtol, source, differences)
 
 
@@ -189,14 +198,16 @@ def _run_keras(model: keras.Model, arrays: Inputs) -> list[np.ndarray]:
 
 
 def _rounding(
-    run: Callable[[Inputs], list[np.ndarray]], arrays: Inputs, outputs: list[np.ndarray], rng: np.random.Generator
+    run: Callable[[Inputs], list[np.ndarray]],
+    arrays: Inputs,
+    outputs: list[np.ndarray],
+    rng: np.random.Generator,
 ) -> list[float]:
-    """How far each output moves, at most, when float inputs change by one unit in the last place."""
+    """How far each output moves, at most, when its inputs change by NUDGE."""
     moves = [0.0] * len(outputs)
-    for _ in range(3):
-        ulp = np.float32(2.0**-23)
+    for _ in range(4):
         nudged = [
-            array if array.dtype.kind in "ib" else array * (1 + ulp * rng.choice([-1, 1], array.shape))
+            array if array.dtype.kind in "ib" else array * (1 + NUDGE * rng.choice([-1, 1], array.shape))
             for array in arrays
         ]
         for index, (moved, output) in enumerate(zip(run(nudged), outputs, strict=True)):
@@ -269,7 +280,9 @@ def load_check_data(path: str, model: keras.Model) -> Inputs:
     elif len(names) == 1:
         key = next((key for key in ("x_test", "x") if key in arrays), None)
         if key is None and len(arrays) != 1:
-            raise UserError(f"{path}: expected an array named {names[0]}, x_test or x, got {', '.join(arrays)}")
+            raise UserError(
+                f"{path}: expected an array named {names[0]}, x_test or x, got {', '.join(arrays)}"
+            )
         chosen = [arrays[key] if key else next(iter(arrays.values()))]
     else:
         raise UserError(f"{path}: expected the arrays {', '.join(names)}, got {', '.join(arrays)}")
@@ -278,7 +291,9 @@ def load_check_data(path: str, model: keras.Model) -> Inputs:
         if array.ndim == len(tensor.shape) - 1 and tensor.shape[-1] == 1:
             array = array[..., np.newaxis]
         fits = array.ndim == len(tensor.shape) and len(array) > 0 and array.dtype.kind in "uif"
-        fits = fits and all(want in (None, got) for want, got in zip(tensor.shape[1:], array.shape[1:], strict=True))
+        fits = fits and all(
+            want in (None, got) for want, got in zip(tensor.shape[1:], array.shape[1:], strict=True)
+        )
         if not fits:
             raise UserError(
                 f"{path}: expected numbers of shape {('n', *tensor.shape[1:])} for input {tensor.name!r}, "
@@ -297,7 +312,9 @@ def first_divergence(parity: Parity, layers: Sequence[str]) -> str | None:
 
 def parity_text(parity: Parity) -> str:
     """The figures that go into the model's metadata."""
-    return json.dumps({"max_abs": parity.max_abs, "atol": parity.atol, "rtol": parity.rtol, "data": parity.source})
+    return json.dumps(
+        {"max_abs": parity.max_abs, "atol": parity.atol, "rtol": parity.rtol, "data": parity.source}
+    )
 
 
 def report_path(model: Path) -> Path:

@@ -6,7 +6,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from export.fold import array_of, is_op, new_constant
+from export.fold import array_of, is_op
+from export.graph import new_constant
 
 
 def tidy(model: ir.Model) -> None:
@@ -65,6 +66,7 @@ def _merge_transposes(graph: ir.Graph, node: ir.Node) -> bool:
     first, second = (list(n.attributes["perm"].as_ints()) for n in (before, node))
     perm = [first[place] for place in second]
     source = before.inputs[0]
+    assert source is not None
     if perm == sorted(perm) and not node.outputs[0].is_graph_output():
         node.outputs[0].replace_all_uses_with(source)
         graph.remove(node, safe=True)

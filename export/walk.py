@@ -26,11 +26,15 @@ def functional(model: Any) -> Any:
         model = getattr(model, "_functional", None)
     if not hasattr(model, "_nodes_by_depth"):
         kind = type(model).__name__
-        raise Unsupported(f"model of class {kind} is neither Functional nor Sequential: Keras keeps no graph of it")
+        raise Unsupported(
+            f"model of class {kind} is neither Functional nor Sequential: Keras keeps no graph of it"
+        )
     return model
 
 
-def lower_model(g: Builder, model: Any, inputs: list[Tensor], observer: Observer | None = None) -> list[Tensor]:
+def lower_model(
+    g: Builder, model: Any, inputs: list[Tensor], observer: Observer | None = None
+) -> list[Tensor]:
     """Lower a Functional or Sequential model; nested models, shared layers and several outputs included.
 
     Args:

@@ -43,7 +43,9 @@ def relu(
         y = g.op("LeakyRelu", y, alpha=float(negative_slope)) if negative_slope else g.op("Relu", y)
     else:
         above = g.op("Greater", y, float(threshold))
-        slope = g.op("Mul", g.op("Sub", y, float(threshold)), float(negative_slope)) if negative_slope else 0.0
+        slope = (
+            g.op("Mul", g.op("Sub", y, float(threshold)), float(negative_slope)) if negative_slope else 0.0
+        )
         y = g.op("Where", above, y, slope)
     if max_value is not None:
         y = g.op("Min", y, float(max_value))
@@ -115,19 +117,20 @@ def _glu(g: Builder, x: Tensor) -> Tensor:
 
 
 def _sparsemax(g: Builder, x: Tensor) -> Tensor:
-    # Martins and Astudillo 2016, algorithm 1: the threshold tau from the sorted logits.
+    # Martins and Astudillo 2016, algorithm 1, but as Keras has it: where the algorithm takes the last
+    # cumulative sum within the support, Keras adds up all of them.
     size, axis = x.shape[-1], g.axis(x, -1)
     if size is None:
         raise Unsupported("sparsemax along an open axis")
     along = [1] * x.rank
     along[axis] = size
-    ranks = np.arange(1, size + 1, dtype=np.float32).reshape(along)
+    ranks: np.ndarray = np.arange(1, size + 1, dtype=np.float32).reshape(along)
     ordered, _ = g.op("TopK", x.value, np.array([size], np.int64), axis=axis, outputs=2)
     sums = g.op("CumSum", ordered, np.array(axis, np.int64))
     inside = g.op("Greater", g.op("Add", g.op("Mul", ordered, ranks), 1.0), sums)
     inside = g.op("Cast", inside, to=1)
     count = g.reduce("ReduceSum", inside, [axis])
-    total = g.reduce("ReduceSum", g.op("Mul", ordered, inside), [axis])
+    total = g.reduce("ReduceSum", g.op("Mul", sums, inside), [axis])
     tau = g.op("Div", g.op("Sub", total, 1.0), count)
     return g.like(x, g.op("Relu", g.op("Sub", x.value, tau)))
 

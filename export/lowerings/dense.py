@@ -16,7 +16,7 @@ layers = keras.layers
 
 @register_lowering(layers.Dense, any_layout=True)
 def lower_dense(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """x W + b along the last axis: a Gemm, a 1x1 convolution where channels are held first, or a MatMul."""
+    """X W + b along the last axis: a Gemm, a 1x1 convolution where channels are held first, or a MatMul."""
     kernel = np.asarray(layer.kernel, np.float32)
     bias = g.weight(layer.bias, "bias") if layer.use_bias else None
     if x.rank == 2:

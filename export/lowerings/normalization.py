@@ -71,12 +71,12 @@ def _normalized_last(
 
 
 def _weight_as_held(g: Builder, x: Tensor, axes: Any, weight: Any, default: float) -> np.ndarray:
-    """gamma or beta, whose axes are Keras' axes in ascending order, with its axes as `x` is held."""
+    """Gamma or beta, whose axes are Keras' axes in ascending order, with its axes as `x` is held."""
     keras_axes = sorted(axis % x.rank for axis in ([axes] if isinstance(axes, int) else axes))
     shape = [x.shape[axis] for axis in keras_axes]
     if None in shape:
         raise Unsupported(f"a normalized axis is open (shape {x.shape}, axes {keras_axes})")
-    array = np.full(shape, default) if weight is None else np.asarray(weight).reshape(shape)  # type: ignore[arg-type]
+    array = np.full(shape, default) if weight is None else np.asarray(weight).reshape(shape)
     return array.transpose(np.argsort([g.axis(x, axis) for axis in keras_axes])).astype(np.float32)
 
 
@@ -105,7 +105,7 @@ def lower_layer_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
 
 @register_lowering(layers.UnitNormalization, any_layout=True)
 def lower_unit_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """x / max(norm(x), 1e-12) over any axes."""
+    """X / max(norm(x), 1e-12) over any axes."""
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
     norm = g.reduce("ReduceL2", x.value, sorted(g.axis(x, axis) for axis in axes))
     return g.like(x, g.op("Div", x.value, g.op("Max", norm, 1e-12)))
@@ -120,7 +120,7 @@ if hasattr(layers, "RMSNormalization"):  # newer than the lowest Keras we take
 
     @register_lowering(layers.RMSNormalization, any_layout=True)
     def lower_rms_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-        """x / sqrt(mean(x^2) + epsilon) * scale over any axes."""
+        """X / sqrt(mean(x^2) + epsilon) * scale over any axes."""
         axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
         held = sorted(g.axis(x, axis) for axis in axes)
         mean = g.reduce("ReduceMean", g.op("Pow", x.value, 2.0), held)
@@ -132,7 +132,7 @@ if hasattr(layers, "RMSNormalization"):  # newer than the lowest Keras we take
 
 @register_lowering(layers.Rescaling, any_layout=True)
 def lower_rescaling(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """x * scale + offset; a number, or one for each place of the last axis."""
+    """X * scale + offset; a number, or one for each place of the last axis."""
     scale, offset = (np.asarray(value, np.float64) for value in (layer.scale, layer.offset))
     if max(scale.ndim, offset.ndim) > 1:
         raise Unsupported("Rescaling by an array of more than one axis")

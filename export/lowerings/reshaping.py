@@ -44,7 +44,11 @@ def lower_repeat_vector(g: Builder, layer: Any, x: Tensor) -> Tensor:
 
 def _pairs(value: Any) -> list[tuple[int, int]]:
     """((before, after), ...) for each spatial axis; a 1-D layer has one pair alone."""
-    return [(int(value[0]), int(value[1]))] if isinstance(value[0], int) else [(int(a), int(b)) for a, b in value]
+    return (
+        [(int(value[0]), int(value[1]))]
+        if isinstance(value[0], int)
+        else [(int(a), int(b)) for a, b in value]
+    )
 
 
 @register_lowering(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, any_layout=True)
@@ -64,7 +68,7 @@ def lower_cropping(g: Builder, layer: Any, x: Tensor) -> Tensor:
     pairs = _pairs(layer.cropping)
     starts = np.array([before for before, _ in pairs], np.int64)
     ends = np.array([-after if after else np.iinfo(np.int64).max for _, after in pairs], np.int64)
-    axes = np.arange(2, 2 + len(pairs), dtype=np.int64)
+    axes: np.ndarray = np.arange(2, 2 + len(pairs), dtype=np.int64)
     return g.result(x, g.op("Slice", x.value, starts, ends, axes))
 
 
@@ -76,7 +80,11 @@ def lower_up_sampling(g: Builder, layer: Any, x: Tensor) -> Tensor:
     x = spatial(g, layer, x)
     scales = np.array([1, 1, *per_axis(layer.size, 2)], np.float32)
     if layer.interpolation == "nearest":
-        modes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        modes: dict[str, Any] = {
+            "mode": "nearest",
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        }
     else:
         modes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     return g.result(x, g.op("Resize", x.value, None, scales, **modes))

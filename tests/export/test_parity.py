@@ -1,0 +1,182 @@
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import onnx
+import pytest
+from helpers import functional, randomize
+from onnx import numpy_helper
+
+from export.command import CheckError
+from export.convert import Conversion, Options, convert, convert_layerwise
+from export.export import check_layerwise, export_model
+from export.parity import check_parity, first_divergence, load_check_data
+from kerasnorm import build_cnn
+
+L = keras.layers
+MODEL = functional((8, 8, 1), L.Conv2D(4, 3), L.ReLU(), L.GroupNormalization(2), L.Flatten(), L.Dense(3))
+
+
+def spoil(conversion: Conversion, by: float, kind: str = "Gemm") -> None:
+    """Change one number of a node's kernel."""
+    graph = conversion.model.graph
+    name = next(node for node in graph.node if node.op_type == kind).input[1]
+    tensor = next(value for value in graph.initializer if value.name == name)
+    array = numpy_helper.to_array(tensor).copy()
+    array.flat[0] += by
+    tensor.CopyFrom(numpy_helper.from_array(array, name))
+
+
+def test_what_is_compared_and_reported() -> None:
+    conversion = convert(MODEL)
+    parity = check_parity(MODEL, conversion, Options())
+    assert parity.passed
+    data = ["batch 1", "batch 2", "batch 7", "batch 32", "constant", "large mean"]
+    assert [d.data for d in parity.differences] == data * 2
+    assert [d.optimizations for d in parity.differences] == ["off"] * 6 + ["on"] * 6
+    assert all(d.nan == 0 and d.argmax_agreement == 1 for d in parity.differences)
+    assert 0 < parity.max_abs < 1e-5
+    assert all((d.rounding > 0) == (d.data in ("constant", "large mean")) for d in parity.differences)
+    json.dumps(parity.as_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize("by", [1e-3, float("nan"), float("inf")])
+def test_a_wrong_graph_is_found(by: float) -> None:
+    conversion = convert(MODEL)
+    spoil(conversion, by)
+    parity = check_parity(MODEL, conversion, Options())
+    assert not parity.passed
+    if by == 1e-3:
+        worst = max(d.max_abs for d in parity.differences)
+        assert 1e-5 < worst < 1e-1
+    else:
+        assert all(d.nan > 0 for d in parity.differences)
+    assert "above tolerance" in parity.table()
+
+
+def test_a_variance_in_one_pass_is_found() -> None:
+    # mean(x^2) - mean(x)^2 in float32: right on usual images, wrong on those of large mean.
+    model = functional((8, 8, 1), L.GroupNormalization(1, epsilon=1e-5), seed=1)
+    x = onnx.helper.make_tensor_value_info("x", 1, ["batch", 8, 8, 1])
+    gamma, beta = (numpy_helper.from_array(w.numpy(), n) for w, n in zip(model.weights, "gb", strict=True))
+    make = onnx.helper.make_node
+    nodes = [
+        make("ReduceMean", ["x"], ["mean"], axes=[1, 2, 3]),
+        make("Mul", ["x", "x"], ["squares"]),
+        make("ReduceMean", ["squares"], ["mean2"], axes=[1, 2, 3]),
+        make("Mul", ["mean", "mean"], ["meanmean"]),
+        make("Sub", ["mean2", "meanmean"], ["variance"]),
+        make("Max", ["variance", "zero"], ["positive"]),
+        make("Add", ["positive", "epsilon"], ["shifted"]),
+        make("Sqrt", ["shifted"], ["std"]),
+        make("Sub", ["x", "mean"], ["centred"]),
+        make("Div", ["centred", "std"], ["normal"]),
+        make("Mul", ["normal", "g"], ["scaled"]),
+        make("Add", ["scaled", "b"], ["y"]),
+    ]
+    constants = [numpy_helper.from_array(np.float32(v), n) for v, n in ((0, "zero"), (1e-5, "epsilon"))]
+    y = onnx.helper.make_tensor_value_info("y", 1, ["batch", 8, 8, 1])
+    graph = onnx.helper.make_graph(nodes, "one-pass", [x], [y], [gamma, beta, *constants])
+    proto = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    conversion = convert(model, Options(input_range=(900.0, 1000.0)))
+    conversion.model.CopyFrom(proto)
+    conversion.outputs[:] = ["y"]
+    parity = check_parity(model, conversion, Options(), atol=1e-2, rtol=1e-2)
+    failed = {d.data for d in parity.differences if not d.within}
+    assert failed == {"large mean"}
+
+
+def test_nothing_is_written_above_tolerance(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("earlier")
+    with pytest.raises(CheckError, match=r"differs from Keras by up to .* nothing was written") as caught:
+        export_model(MODEL, path, atol=0, rtol=0)
+    assert not caught.value.parity.passed  # type: ignore[attr-defined]
+    assert path.read_text() == "earlier"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_model_and_report_are_written(tmp_path: Path) -> None:
+    done = export_model(MODEL, tmp_path / "model.onnx")
+    report = json.loads((tmp_path / "model.parity.json").read_text())
+    assert report["passed"] is True
+    assert report["max_abs"] == done.parity.max_abs
+    assert report["route"] == "direct"
+    assert len(report["differences"]) == 12
+    metadata = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
+    assert json.loads(metadata["parity"])["max_abs"] == done.parity.max_abs
+
+
+def test_layerwise_compares_after_every_layer() -> None:
+    inner = keras.Sequential([keras.Input((6, 6, 4)), L.Conv2D(3, 3), L.ReLU()], name="inner")
+    model = functional((8, 8, 1), L.Conv2D(4, 3, name="first"), inner, L.Flatten(), L.Dense(2, name="last"))
+    arguments = {"atol": 1e-5, "rtol": 1e-4, "data": None, "source": "random"}
+    parity, first = check_layerwise(model, Options(), **arguments)  # type: ignore[arg-type]
+    assert first is None
+    names = [d.output.split(":")[1] for d in parity.differences[:6]]
+    assert names[0] == "first"
+    assert [name.split("/")[0] for name in names[1:4]] == ["inner"] * 3
+    assert names[-1] == "last"
+
+
+def test_layerwise_names_the_first_layer_that_diverges() -> None:
+    model = functional(
+        (8, 8, 1), L.Conv2D(4, 3, name="one"), L.Conv2D(4, 3, name="two"), L.Conv2D(4, 3, name="three")
+    )
+    conversion = convert_layerwise(model, Options())
+    graph = conversion.model.graph
+    second = [node for node in graph.node if node.op_type == "Conv"][1]
+    tensor = next(value for value in graph.initializer if value.name == second.input[1])
+    array = numpy_helper.to_array(tensor) * np.float32(1.01)
+    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+    from export.walk import layer_outputs
+
+    parity = check_parity(
+        model,
+        conversion,
+        Options(),
+        reference=lambda arrays: [
+            np.asarray(v) for _, v in layer_outputs(model, [a.astype("float32") for a in arrays])
+        ],
+    )
+    assert first_divergence(parity, conversion.layers) == "two"
+
+
+def test_check_data_of_the_right_shape(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+    model = randomize(build_cnn("bn"))
+    for names in ({"x_test": images, "y": images[:, 0, 0]}, {"image": images[..., None]}, {"other": images}):
+        np.savez(tmp_path / "data.npz", **names)
+        [array] = load_check_data(str(tmp_path / "data.npz"), model)
+        np.testing.assert_array_equal(array[..., 0], images)
+    parity = check_parity(model, convert(model), Options(), data=[array])
+    assert parity.passed
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            {"x": np.zeros((3, 20, 20))},
+            r"expected numbers of shape \('n', 28, 28, 1\) for input 'image', got float64",
+        ),
+        ({"x": np.zeros((0, 28, 28, 1))}, "expected numbers of shape"),
+        ({"x": np.full((3, 28, 28), "a")}, "expected numbers of shape"),
+        ({"a": np.zeros(3), "b": np.zeros(3)}, "expected an array named image, x_test or x, got a, b"),
+        ({"x": np.array([None])}, "it holds pickled objects"),
+    ],
+)
+def test_check_data_that_cannot_be_used(tmp_path: Path, arrays: dict, message: str) -> None:
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(ValueError, match=message):
+        load_check_data(str(tmp_path / "data.npz"), build_cnn("bn"))
+
+
+@pytest.mark.parametrize("norm", ["bn", "ln", "gn"])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_parity_of_our_cnn_before_any_training(norm: str, seed: int) -> None:
+    keras.utils.set_random_seed(seed)
+    model = build_cnn(norm)
+    assert check_parity(model, convert(model), Options()).passed
