@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 
+from export.command import UserError
 from export.graph import Builder, Tensor, Unsupported
 from export.lowerings import find_lowering
 
@@ -48,6 +49,7 @@ def lower_model(
 
     Raises:
         Unsupported: a layer has no lowering, or is used in a way that has none; the message names it.
+        UserError: a layer is called with training=True.
     """
     model = functional(model)
     tensors: dict[int, Tensor] = {}
@@ -92,7 +94,11 @@ def _lower(
     observer: Observer | None,
 ) -> list[Tensor]:
     if kwargs.pop("training", None):
-        raise Unsupported("called with training=True inside the model; an exported model is for inference")
+        # No other route could do better: what training does at random can't be proven to be the same.
+        raise UserError(
+            f"layer {g.scope!r} ({type(layer).__name__}): called with training=True inside the model; an exported "
+            "model is for inference: build the model without it"
+        )
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
     if isinstance(layer, keras.Model):
         return lower_model(g, layer, keras.tree.flatten((args, kwargs)), observer)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import kerasnorm
-from export.command import Parser, UserError, import_tensorflow_quietly, run
+from export.command import CheckError, Parser, UserError, import_tensorflow_quietly, run
 from export.files import write_json, write_whole
 from kerasnorm import rundir
 from kerasnorm.data import NAMES, Dataset, load_data
@@ -185,10 +185,16 @@ def _fit_and_save(
     write_whole(path / rundir.MODEL, model.save)
     write_whole(path / rundir.CURVES, lambda file: curves.savefig(file, dpi=120))
     write_whole(path / rundir.MISCLASSIFIED, lambda file: canvas.savefig(file, dpi=120))
+    failure: CheckError | None = None
     if export:
-        _export(model, dataset, path)
+        try:
+            _export(model, dataset, path)
+        except CheckError as error:  # the training was good: its run is complete, without model.onnx
+            failure = error
     write_json(path / rundir.METRICS, _metrics(model, history, wrong.count))
     (path / rundir.CHECKPOINT).unlink(missing_ok=True)
+    if failure is not None:
+        raise failure
 
 
 def _export(model: keras.Model, dataset: Dataset, path: Path) -> None:

@@ -187,7 +187,7 @@ def test_training_inside_the_model_is_refused() -> None:
     with pytest.raises(
         ValueError, match=r"layer 'always' \(Dropout\): called with training=True inside the model"
     ):
-        convert(model, Options(route="direct"))
+        convert(model)
 
 
 def test_a_model_without_a_graph() -> None:

@@ -144,7 +144,7 @@ def h5_text(path: Path) -> Path:
         (custom, [], "it needs a class that Keras does not have"),
         (
             trains,
-            ["--route", "direct"],
+            [],
             "layer 'always' (Dropout): called with training=True inside the model",
         ),
         (lambda path: path, ["--opset", 40], "opset: expected 13 to 23, got 40"),

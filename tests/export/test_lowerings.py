@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from helpers import converted, functional, kinds, randomize, run
 
+from export.convert import Options, convert
+
 L = keras.layers
 FORMATS = ["channels_last", "channels_first"]
 
@@ -32,12 +34,25 @@ def image(data_format: str, height: int | None = 9, width: int | None = 8, chann
     ],
 )
 def test_conv2d(data_format: str, padding: str, options: dict[str, Any]) -> None:
-    if data_format == "channels_first" and "groups" in options:
-        pytest.skip("TensorFlow has no grouped convolution channels first on CPU to compare with")
     # Not as many filters as the output is wide: Keras then adds a bias along the wrong axis channels first.
     arguments = {"filters": 7, "kernel_size": 3, "padding": padding, "data_format": data_format, **options}
+    if data_format == "channels_first" and "groups" in options:
+        compare_with_channels_last(L.Conv2D, arguments)
+        return
     conversion = converted(functional(image(data_format), L.Conv2D(**arguments)))
     assert "Conv" in kinds(conversion)
+
+
+def compare_with_channels_last(kind: Any, arguments: dict[str, Any]) -> None:
+    """For what TensorFlow can't compute channels first on CPU: the transposed image through its twin."""
+    first = functional(image("channels_first"), kind(**arguments))
+    last = functional(image("channels_last"), kind(**{**arguments, "data_format": "channels_last"}))
+    last.set_weights(first.get_weights())
+    conversion = convert(first, Options(route="direct"))
+    for batch in (1, 3):
+        x = np.random.default_rng(0).normal(size=(batch, *image("channels_last"))).astype("float32")
+        [got] = run(conversion, np.ascontiguousarray(x.transpose(0, 3, 1, 2)))
+        np.testing.assert_allclose(got.transpose(0, 2, 3, 1), last(x), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -64,13 +79,14 @@ def test_conv3d() -> None:
 @pytest.mark.parametrize("options", [{}, {"strides": 2}, {"dilation_rate": 2}, {"depth_multiplier": 2}])
 @pytest.mark.parametrize("kind", ["depthwise", "separable"])
 def test_depthwise_and_separable(kind: str, data_format: str, padding: str, options: dict[str, Any]) -> None:
-    if data_format == "channels_first":
-        pytest.skip("TensorFlow has no depthwise convolution channels first on CPU to compare with")
     arguments: dict[str, Any] = {"kernel_size": 3, "padding": padding, "data_format": data_format, **options}
-    layer = (
-        L.DepthwiseConv2D(**arguments) if kind == "depthwise" else L.SeparableConv2D(filters=4, **arguments)
-    )
-    converted(functional(image(data_format), layer))
+    if kind == "separable":
+        arguments["filters"] = 4
+    layer = L.DepthwiseConv2D if kind == "depthwise" else L.SeparableConv2D
+    if data_format == "channels_first":
+        compare_with_channels_last(layer, arguments)
+    else:
+        converted(functional(image(data_format), layer(**arguments)))
 
 
 @pytest.mark.parametrize("data_format", FORMATS)

@@ -45,6 +45,11 @@ def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> No
     assert [row["epoch"] for row in rows] == ["1"]
     assert float(rows[0]["learning_rate"]) == 0.025
 
+    parity = json.loads((path / "parity.json").read_text())
+    assert parity["passed"] is True
+    assert parity["route"] == "direct"
+    assert parity["data"] == "test images of digits"
+
     metrics = json.loads((path / "metrics.json").read_text())
     assert metrics["trainable_parameters"] == 9680
     assert metrics["non_trainable_parameters"] == (160 if norm == "bn" else 0)
@@ -141,9 +146,10 @@ def test_overwrite_touches_nothing_before_all_else_is_right(command: Command, tm
     assert done.returncode == 2
     assert (run / "metrics.json").read_text() == "{}"
     (run / "notes.txt").write_text("mine")
-    done = command(TRAIN, "--norm", "bn", "--data", "digits", "--epochs", 1, "--out", "run", "--overwrite")
-    assert done.returncode == 0
-    assert sorted(file.name for file in run.iterdir()) == sorted([*FILES, "notes.txt"])
+    words = ("--norm", "bn", "--data", "digits", "--epochs", 1, "--out", "run", "--overwrite", "--no-export")
+    assert command(TRAIN, *words).returncode == 0
+    without_onnx = [name for name in FILES if name not in ("model.onnx", "parity.json")]
+    assert sorted(file.name for file in run.iterdir()) == sorted([*without_onnx, "notes.txt"])
 
 
 def test_help_and_usage_errors_answer_within_a_second(command: Command) -> None:
@@ -234,6 +240,15 @@ def test_one_epoch_on_mnist_learns(command: Command, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     # The reference reports 97.6 % after its first epoch.
     assert json.loads((tmp_path / "run/metrics.json").read_text())["test_accuracy"] > 0.97
+
+    from export.infer import Classifier
+    from kerasnorm import load_data
+
+    images = load_data("mnist").x_test
+    model = keras.models.load_model(tmp_path / "run/model.keras")
+    ours = Classifier(tmp_path / "run/model.onnx").predict(images)
+    theirs = model.predict(images, batch_size=500, verbose=0)
+    np.testing.assert_array_equal(ours.argmax(1), theirs.argmax(1))
 
 
 def absolute_data() -> dict[str, str]:
