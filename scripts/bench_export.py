@@ -55,7 +55,9 @@ def agreement(model_path: Path, graphs: dict[str, Path], images: np.ndarray) -> 
     import onnxruntime
 
     model = keras.models.load_model(model_path)
-    parts = [images[start : start + 500].astype("float32") for start in range(0, len(images), 500)]
+    parts: list[np.ndarray] = [
+        images[start : start + 500].astype("float32") for start in range(0, len(images), 500)
+    ]
     expected = np.concatenate([np.asarray(model(part, training=False)) for part in parts])
     result = {}
     for name, path in graphs.items():

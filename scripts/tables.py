@@ -1,4 +1,4 @@
-"""Write README.md's tables from the recorded runs in docs/runs; each stands between two comment lines.
+"""Write README.md's tables from the records in docs/; each stands between two comment lines.
 
 usage: python scripts/tables.py [--check]   (--check: only say whether README.md is up to date)
 """
@@ -6,8 +6,10 @@ usage: python scripts/tables.py [--check]   (--check: only say whether README.md
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+KERAS = "Keras' export"
 NAMES = {"bn": "Batch Normalization", "ln": "Layer Normalization", "gn": "Group Normalization"}
 
 
@@ -33,7 +35,68 @@ def training_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {"training": training_table}
+def export_record() -> dict[str, Any]:
+    """What scripts/bench_export.py recorded."""
+    record: dict[str, Any] = json.loads((ROOT / "docs/bench/export.json").read_text())
+    return record
+
+
+def speed_table() -> str:
+    """Latency of each norm's graph against other ways to run the same model."""
+    lines = [
+        "| norm | batch | this export | Keras' own export | ratio | tf2onnx route | `tf.function` |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for norm, model in export_record()["models"].items():
+        for batch in (1, 32):
+            rows = {row["name"]: row for row in model["speed"] if row["batch"] == batch}
+            ms = {name: f"{row['median_ms']:.3f} ms" for name, row in rows.items()}
+            lines.append(
+                f"| {norm} | {batch} | {ms['kerasnorm']} | {ms[KERAS]} | **{rows[KERAS]['ratio']:.1f}x** "
+                f"| {ms['tf2onnx route']} | {ms['tf.function']} |"
+            )
+    return "\n".join(lines)
+
+
+def agreement_table() -> str:
+    """Size, agreement on MNIST's test images, and cold start."""
+    lines = [
+        "| norm | nodes (Keras' export) | bytes | largest difference of a probability (Keras' export) "
+        "| classes that differ | cold start (Keras) |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for norm, model in export_record()["models"].items():
+        nodes, agreement, start = model["nodes"], model["agreement"], model["cold_start"]
+        lines.append(
+            f"| {norm} | {nodes['ours']} ({nodes['keras']}) | {model['bytes']['ours']:,} "
+            f"| {agreement['ours']['max_abs']:.1e} ({agreement['keras']['max_abs']:.1e}) "
+            f"| {agreement['ours']['classes_that_differ']} of 10,000 "
+            f"| {start['infer']:.2f} s ({start['keras']:.1f} s) |"
+        )
+    return "\n".join(lines)
+
+
+def int8_table() -> str:
+    """What scripts/bench_int8.py recorded."""
+    record = json.loads((ROOT / "docs/bench/int8.json").read_text())
+    lines = [
+        "| norm | test accuracy, float32 / int8 | batch 1, ms | batch 32, ms | batch 256, ms |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for norm, model in record["models"].items():
+        both = [model["float32"], model["int8"]]
+        accuracy = " / ".join(f"{100 * one['test_accuracy']:.2f} %" for one in both)
+        times = [" / ".join(f"{one['median_ms'][batch]:.3f}" for one in both) for batch in ("1", "32", "256")]
+        lines.append(f"| {norm} | {accuracy} | {times[0]} | {times[1]} | {times[2]} |")
+    return "\n".join(lines)
+
+
+TABLES = {
+    "training": training_table,
+    "speed": speed_table,
+    "agreement": agreement_table,
+    "int8": int8_table,
+}
 
 
 def main() -> int:
@@ -49,7 +112,10 @@ def main() -> int:
         text = head + start + table() + "\n" + end + rest.split(end, 1)[1]
     if "--check" in sys.argv:
         if text != old:
-            print("README.md: its tables are not those of docs/runs; run scripts/tables.py", file=sys.stderr)
+            print(
+                "README.md: its tables are not those of the records in docs/; run scripts/tables.py",
+                file=sys.stderr,
+            )
         return int(text != old)
     path.write_text(text, encoding="utf-8")
     return 0
