@@ -59,7 +59,7 @@ def measure(norm: str, folder: Path) -> dict[str, Any]:
         op_types_to_quantize=["Conv", "MaxPool", "Gemm"],
     )
     sessions = {"float32": session(float32.read_bytes()), "int8": session(int8.read_bytes())}
-    images = data.x_test.astype("float32")
+    images: np.ndarray = data.x_test.astype("float32")
     result: dict[str, Any] = {}
     for name, runtime in sessions.items():
         parts = [runtime.run(None, {"image": images[i : i + 500]})[0] for i in range(0, len(images), 500)]
