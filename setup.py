@@ -19,7 +19,7 @@ setup(
     package_data={"kerasnorm": ["py.typed"], "export": ["py.typed"]},
     # scripts/lower-bounds runs the tests with exactly the versions named here.
     install_requires=[
-        "tensorflow>=2.18",
+        "tensorflow>=2.19",
         "keras>=3.8",
         "numpy>=1.26.4",
         "onnx>=1.17",

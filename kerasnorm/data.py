@@ -11,7 +11,6 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -332,10 +331,8 @@ def _digits() -> Dataset:
     small, labels = load_digits(return_X_y=True)
     small = np.round(small.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     # 20x20 pixels in the middle of 28x28, as MNIST's digits lie.
-    resize: Callable[[np.ndarray], Image.Image] = lambda image: Image.fromarray(image).resize(  # noqa: E731
-        (20, 20), Image.Resampling.BICUBIC
-    )
-    images = np.pad(np.stack([np.asarray(resize(image)) for image in small]), ((0, 0), (4, 4), (4, 4)))
+    enlarged = [Image.fromarray(image).resize((20, 20), Image.Resampling.BICUBIC) for image in small]
+    images = np.pad(np.stack([np.asarray(image) for image in enlarged]), ((0, 0), (4, 4), (4, 4)))
     # The split is part of the data set: the same for every run, whatever its seed.
     x_train, x_test, y_train, y_test = train_test_split(
         images, labels, test_size=360, stratify=labels, random_state=0
