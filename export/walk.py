@@ -93,7 +93,7 @@ def _lower(
     shapes: list[Any],
     observer: Observer | None,
 ) -> list[Tensor]:
-    if kwargs.pop("training", None) or any(argument is True for argument in args):
+    if kwargs.pop("training", None):
         # No other route could do better: what training does at random can't be proven to be the same.
         raise UserError(
             f"layer {g.scope!r} ({type(layer).__name__}): called with training=True inside the model; an exported "

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
 import platform
+import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import kerasnorm
@@ -87,7 +91,8 @@ def train(
         print(f"{path}: the run is complete already")
         return path
     try:
-        _fit_and_save(model, dataset, recipe, seed, path, verbose, export)
+        with _interrupts() as interrupted:
+            _fit_and_save(model, dataset, recipe, seed, path, verbose, export, interrupted)
     except KeyboardInterrupt:
         done = len(rundir.read_history(path))
         raise KeyboardInterrupt(
@@ -134,6 +139,7 @@ def _fit_and_save(
     path: Path,
     verbose: int | None,
     export: bool,
+    interrupted: threading.Event,
 ) -> None:
     from kerasnorm.augment import steps_per_epoch, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, StepDecay
@@ -165,7 +171,7 @@ def _fit_and_save(
             steps_per_epoch=steps,
             validation_data=(dataset.x_test, dataset.y_test),
             validation_batch_size=min(512, len(dataset.x_test)),
-            callbacks=[decay, _progress_saver(path, history)],
+            callbacks=[decay, _progress_saver(path, history, interrupted)],
             shuffle=False,  # the batches come shuffled
             verbose=verbose,
         )
@@ -211,7 +217,38 @@ def _export(model: keras.Model, dataset: Dataset, path: Path) -> None:
     )
 
 
-def _progress_saver(path: Path, history: list[dict[str, float]]) -> keras.callbacks.Callback:
+@contextlib.contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """An event that tells whether Ctrl-C was pressed.
+
+    Its KeyboardInterrupt can be raised within a function that C++ code calls back, and is lost there but for
+    a complaint on stderr, which is held back here.
+    """
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed  # signals reach the main thread only
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        pressed.set()
+        signal.default_int_handler(number, frame)
+
+    def complain(lost: sys.UnraisableHookArgs) -> None:
+        if not issubclass(lost.exc_type, KeyboardInterrupt):
+            hook(lost)
+
+    before, hook = signal.signal(signal.SIGINT, handle), sys.unraisablehook
+    sys.unraisablehook = complain
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+        sys.unraisablehook = hook
+
+
+def _progress_saver(
+    path: Path, history: list[dict[str, float]], interrupted: threading.Event
+) -> keras.callbacks.Callback:
     """A callback that adds each epoch to `history` and saves history.csv, then checkpoint.npz."""
     import keras
 
@@ -225,6 +262,8 @@ def _progress_saver(path: Path, history: list[dict[str, float]]) -> keras.callba
             history.append({**values, "epoch": epoch + 1, "seconds": seconds})
             rundir.write_history(path, history)
             rundir.save_checkpoint(path, self.model, epoch + 1)
+            if interrupted.is_set():
+                raise KeyboardInterrupt
 
     return ProgressSaver()
 

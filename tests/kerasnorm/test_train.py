@@ -25,6 +25,29 @@ FILES = sorted(
 )
 
 
+Here = Callable[..., "tuple[int, str, str]"]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """The command line within this process, for what ends before anything is trained."""
+    from kerasnorm.train import cli
+
+    # Op determinism would stay on for the tests that follow.
+    monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
+
+    def call(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["kerasnorm-train", *map(str, words)])
+        try:
+            code = cli()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return call
+
+
 @pytest.mark.parametrize("norm", ["bn", "ln", "gn"])
 def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> None:
     done = command(TRAIN, "--norm", norm, "--data", "digits", "--epochs", 1)
@@ -56,6 +79,8 @@ def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> No
     assert metrics["misclassified"] == round(360 * (1 - metrics["test_accuracy"]))
     assert 0 < metrics["test_accuracy"] < 1
 
+    if norm != "bn":
+        return
     # Without our packages: the interpreter refuses to import a name that is None in sys.modules.
     program = (
         "import sys; sys.modules['kerasnorm'] = sys.modules['export'] = None\n"
@@ -87,7 +112,9 @@ def interrupt(folder: Path, out: str, rows: int, how: signal.Signals, *more: str
     return process.returncode, errors
 
 
-def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(command: Command, tmp_path: Path) -> None:
+def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(
+    command: Command, here: Here, tmp_path: Path
+) -> None:
     whole = command(TRAIN, *SETTINGS, "--out", "whole")
     assert whole.returncode == 0, whole.stderr
 
@@ -118,32 +145,34 @@ def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(command: Com
     assert rates == [0.025 * 0.1 ** (epoch // 2) for epoch in range(6)]
     assert sorted(file.name for file in (tmp_path / "parts").iterdir()) == FILES
 
-    again = command(TRAIN, *SETTINGS, "--out", "parts", "--resume")
-    assert again.returncode == 0
-    assert "complete already" in again.stdout
+    words = (*SETTINGS, "--out", tmp_path / "parts")
+    code, output, _ = here(*words, "--resume")
+    assert code == 0
+    assert "parts: the run is complete already" in output
+    code, _, errors = here(*words, "--resume", "--momentum", 0.5)
+    assert code == 2
+    assert "expected to resume a run with momentum=0.5, got one with momentum=0.8" in errors
+    code, _, errors = here(*words)
+    assert code == 2
+    assert "expected a new directory, got one with files; give --resume" in errors
 
-    other = command(TRAIN, *SETTINGS, "--out", "parts", "--resume", "--momentum", 0.5)
-    assert other.returncode == 2
-    assert "expected to resume a run with momentum=0.5, got one with momentum=0.8" in other.stderr
-    refused = command(TRAIN, *SETTINGS, "--out", "parts")
-    assert refused.returncode == 2
-    assert "expected a new directory, got one with files; give --resume" in refused.stderr
 
-
-def test_overwrite_touches_nothing_before_all_else_is_right(command: Command, tmp_path: Path) -> None:
+def test_overwrite_touches_nothing_before_all_else_is_right(
+    command: Command, here: Here, tmp_path: Path
+) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/one.png").write_text("precious")
-    done = command(TRAIN, "--norm", "bn", "--data", "digits", "--out", "photos", "--overwrite")
-    assert done.returncode == 2
-    assert "expected a run directory, got one without config.json" in done.stderr
+    code, _, errors = here("--norm", "bn", "--data", "digits", "--out", tmp_path / "photos", "--overwrite")
+    assert code == 2
+    assert "expected a run directory, got one without config.json" in errors
     assert (tmp_path / "photos/one.png").read_text() == "precious"
 
     run = tmp_path / "run"
     run.mkdir()
     for name in ("config.json", "metrics.json"):
         (run / name).write_text("{}")
-    done = command(TRAIN, "--norm", "bn", "--data", "gone.npz", "--out", "run", "--overwrite")
-    assert done.returncode == 2
+    code, _, _ = here("--norm", "bn", "--data", "gone.npz", "--out", run, "--overwrite")
+    assert code == 2
     assert (run / "metrics.json").read_text() == "{}"
     (run / "notes.txt").write_text("mine")
     words = ("--norm", "bn", "--data", "digits", "--epochs", 1, "--out", "run", "--overwrite", "--no-export")
@@ -186,22 +215,10 @@ def test_help_and_usage_errors_answer_within_a_second(command: Command) -> None:
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
-    words: str,
-    message: str,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    here: Here, words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kerasnorm.train import cli
-
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["kerasnorm-train", *words.split()])
-    monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
-    try:
-        code = cli()
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    errors = capsys.readouterr().err
+    code, _, errors = here(*words.split())
     assert code == 2
     assert errors.count("\n") == 1
     assert message in errors
@@ -227,9 +244,10 @@ def test_a_full_disk(command: Command, tmp_path: Path, size: int, file: str, lef
     assert done.stderr.count("\n") == 1
     assert f"cannot write run/{file}: " in done.stderr
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == left
-    done = command(TRAIN, *words, "--resume")
-    assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
+    if file == "model.keras":
+        done = command(TRAIN, *words, "--resume")
+        assert done.returncode == 0, done.stderr
+        assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
 
 
 @pytest.mark.mnist
