@@ -26,6 +26,7 @@ import onnxruntime
 
 from export.command import Parser, UserError, import_tensorflow_quietly, run
 from export.files import write_json
+from export.runtime import open_session
 
 Call = Callable[[], object]
 
@@ -61,19 +62,6 @@ def summarize(times: Sequence[float], batch: int) -> dict[str, float]:
         "images_per_second": 1e3 * batch / median,
         "calls": len(times),
     }
-
-
-def _session(path: str | Path, threads: int) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 4
-    if not Path(path).is_file():
-        raise UserError(f"{path}: expected an ONNX file, found no file of that name")
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common base
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: expected an ONNX model that onnxruntime can run: {reason}") from error
 
 
 def _onnx_call(session: onnxruntime.InferenceSession, batch: int) -> Call | None:
@@ -120,10 +108,10 @@ def bench(
     with tempfile.TemporaryDirectory() as folder:
         rivals = _rivals(Path(against), Path(folder)) if against else {}
         for count in threads:
-            sessions = {"kerasnorm": _session(model, count)}
+            sessions = {"kerasnorm": open_session(model, threads=count)}
             for name, rival in rivals.items():
                 if isinstance(rival, Path):
-                    sessions[name] = _session(rival, count)
+                    sessions[name] = open_session(rival, threads=count)
             for batch in batches:
                 calls = {}
                 for name, session in sessions.items():
@@ -161,7 +149,7 @@ def _rivals(path: Path, folder: Path) -> dict[str, Any]:
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about NumPy, from within Keras' exporter
             keras_model.export(folder / "keras.onnx", format="onnx", verbose=False)
-        _session(folder / "keras.onnx", 0)
+        open_session(folder / "keras.onnx")
         rivals["Keras' export"] = folder / "keras.onnx"
     except Exception as error:  # whatever another exporter raises, the others are still compared
         print(f"Keras' own export fails: {' '.join(str(error).split())[:200]}", file=sys.stderr)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from export.command import Parser, UserError, run
+from export.runtime import open_session
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 
@@ -61,18 +61,7 @@ class Classifier:
     """
 
     def __init__(self, path: str | Path, threads: int = 0) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 4
-        if not Path(path).is_file():
-            raise UserError(f"{path}: expected an ONNX file, found no file of that name")
-        try:
-            self.session = onnxruntime.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's exceptions have no common base
-            reason = " ".join(str(error).split())[:200]
-            raise UserError(f"{path}: expected an ONNX model that onnxruntime can run: {reason}") from error
+        self.session = open_session(path, threads=threads)
         inputs, outputs = self.session.get_inputs(), self.session.get_outputs()
         if len(inputs) != 1 or len(inputs[0].shape) != 4 or len(outputs[0].shape) != 2:
             raise UserError(

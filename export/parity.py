@@ -11,10 +11,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import onnxruntime
 
 from export.command import UserError
 from export.convert import Conversion, Options
+from export.runtime import open_session
 
 BATCHES = (1, 2, 7, 32)
 DEGENERATE = ("constant", "large mean")
@@ -109,16 +109,6 @@ class Parity:
         )
 
 
-def session(model: bytes, *, optimize: bool = True, threads: int = 0) -> onnxruntime.InferenceSession:
-    """An onnxruntime session on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    if not optimize:
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
 def check_parity(
     model: keras.Model,
     conversion: Conversion,
@@ -177,7 +167,7 @@ def check_parity(
     differences = []
     proto = conversion.model.SerializeToString()
     for optimizations in OPTIMIZATIONS:
-        runtime = session(proto, optimize=optimizations == "on")
+        runtime = open_session(proto, optimize=optimizations == "on")
         for (name, arrays), keras_outputs, moves in zip(feeds, expected, rounding, strict=True):
             fed = [_as_graph_input(array, options) for array in arrays]
             got = runtime.run(None, dict(zip(conversion.inputs, fed, strict=True)))

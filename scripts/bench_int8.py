@@ -20,7 +20,7 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from export.bench import time_calls
 from export.command import import_tensorflow_quietly
 from export.files import write_json
-from export.parity import session
+from export.runtime import open_session
 from kerasnorm import load_data
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -58,7 +58,7 @@ def measure(norm: str, folder: Path) -> dict[str, Any]:
         per_channel=True,
         op_types_to_quantize=["Conv", "MaxPool", "Gemm"],
     )
-    sessions = {"float32": session(float32.read_bytes()), "int8": session(int8.read_bytes())}
+    sessions = {"float32": open_session(float32.read_bytes()), "int8": open_session(int8.read_bytes())}
     images: np.ndarray = data.x_test.astype("float32")
     result: dict[str, Any] = {}
     for name, runtime in sessions.items():

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
+Here = Callable[..., "tuple[int, str, str]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,6 +29,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes minutes; give --slow to run it"))
         if "mnist" in item.keywords and not has_mnist:
             item.add_marker(pytest.mark.skip(reason="needs mnist.npz in $KERASNORM_DATA or in Keras' cache"))
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+    """Run a command line within this process: exit code, stdout, stderr of `cli()` with these words."""
+
+    def call(cli: Callable[[], int], *words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, words)])
+        try:
+            code = cli()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        output = capsys.readouterr()
+        return code, output.out, output.err
+
+    return call
 
 
 @pytest.fixture

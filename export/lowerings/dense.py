@@ -1,4 +1,4 @@
-"""Dense, and the layers that do nothing in inference."""
+"""Dense layers."""
 
 from __future__ import annotations
 
@@ -29,26 +29,3 @@ def lower_dense(g: Builder, layer: Any, x: Tensor) -> Tensor:
         value = g.op("MatMul", x.value, g.weight(kernel, "kernel"))
         value = value if bias is None else g.op("Add", value, bias)
     return activate(g, layer.activation, g.result(x, value))
-
-
-@register_lowering(
-    layers.Dropout,
-    layers.SpatialDropout1D,
-    layers.SpatialDropout2D,
-    layers.SpatialDropout3D,
-    layers.AlphaDropout,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.ActivityRegularization,
-    layers.Identity,
-    layers.RandomBrightness,
-    layers.RandomContrast,
-    layers.RandomFlip,
-    layers.RandomRotation,
-    layers.RandomTranslation,
-    layers.RandomZoom,
-    any_layout=True,
-)
-def lower_identity(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """Layers that act in training only."""
-    return x

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 from export.convert import Conversion, Options, convert
-from export.parity import check_parity, session
+from export.parity import check_parity
+from export.runtime import open_session
 
 
 def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -47,7 +48,7 @@ def converted(
 
 def run(conversion: Conversion, *arrays: np.ndarray) -> list[np.ndarray]:
     """The outputs of a converted model."""
-    runtime = session(conversion.model.SerializeToString())
+    runtime = open_session(conversion.model.SerializeToString())
     return list(runtime.run(None, dict(zip(conversion.inputs, arrays, strict=True))))
 
 

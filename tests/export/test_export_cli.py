@@ -1,7 +1,7 @@
 """python -m export, as a user runs it."""
 
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +25,8 @@ def model(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def export(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["kerasnorm-export", *map(str, words)])
-        try:
-            code = cli()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        output = capsys.readouterr()
-        return code, output.out, output.err
-
-    return call
+def export(here: Callable[..., Any]) -> Callable[..., Any]:
+    return partial(here, cli)
 
 
 def test_a_model_and_its_report(command: Callable[..., Any], model: Path) -> None:

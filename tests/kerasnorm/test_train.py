@@ -9,11 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+
+from kerasnorm.train import cli
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 TRAIN = "kerasnorm.train"
@@ -29,23 +32,11 @@ Here = Callable[..., "tuple[int, str, str]"]
 
 
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
+def train_here(here: Here, monkeypatch: pytest.MonkeyPatch) -> Here:
     """The command line within this process, for what ends before anything is trained."""
-    from kerasnorm.train import cli
-
     # Op determinism would stay on for the tests that follow.
     monkeypatch.setattr("tensorflow.config.experimental.enable_op_determinism", lambda: None)
-
-    def call(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["kerasnorm-train", *map(str, words)])
-        try:
-            code = cli()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        output = capsys.readouterr()
-        return code, output.out, output.err
-
-    return call
+    return partial(here, cli)
 
 
 @pytest.mark.parametrize("norm", ["bn", "ln", "gn"])
@@ -113,7 +104,7 @@ def interrupt(folder: Path, out: str, rows: int, how: signal.Signals, *more: str
 
 
 def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(
-    command: Command, here: Here, tmp_path: Path
+    command: Command, train_here: Here, tmp_path: Path
 ) -> None:
     whole = command(TRAIN, *SETTINGS, "--out", "whole")
     assert whole.returncode == 0, whole.stderr
@@ -146,23 +137,25 @@ def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(
     assert sorted(file.name for file in (tmp_path / "parts").iterdir()) == FILES
 
     words = (*SETTINGS, "--out", tmp_path / "parts")
-    code, output, _ = here(*words, "--resume")
+    code, output, _ = train_here(*words, "--resume")
     assert code == 0
     assert "parts: the run is complete already" in output
-    code, _, errors = here(*words, "--resume", "--momentum", 0.5)
+    code, _, errors = train_here(*words, "--resume", "--momentum", 0.5)
     assert code == 2
     assert "expected to resume a run with momentum=0.5, got one with momentum=0.8" in errors
-    code, _, errors = here(*words)
+    code, _, errors = train_here(*words)
     assert code == 2
     assert "expected a new directory, got one with files; give --resume" in errors
 
 
 def test_overwrite_touches_nothing_before_all_else_is_right(
-    command: Command, here: Here, tmp_path: Path
+    command: Command, train_here: Here, tmp_path: Path
 ) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/one.png").write_text("precious")
-    code, _, errors = here("--norm", "bn", "--data", "digits", "--out", tmp_path / "photos", "--overwrite")
+    code, _, errors = train_here(
+        "--norm", "bn", "--data", "digits", "--out", tmp_path / "photos", "--overwrite"
+    )
     assert code == 2
     assert "expected a run directory, got one without config.json" in errors
     assert (tmp_path / "photos/one.png").read_text() == "precious"
@@ -171,7 +164,7 @@ def test_overwrite_touches_nothing_before_all_else_is_right(
     run.mkdir()
     for name in ("config.json", "metrics.json"):
         (run / name).write_text("{}")
-    code, _, _ = here("--norm", "bn", "--data", "gone.npz", "--out", run, "--overwrite")
+    code, _, _ = train_here("--norm", "bn", "--data", "gone.npz", "--out", run, "--overwrite")
     assert code == 2
     assert (run / "metrics.json").read_text() == "{}"
     (run / "notes.txt").write_text("mine")
@@ -215,10 +208,10 @@ def test_help_and_usage_errors_answer_within_a_second(command: Command) -> None:
     ],
 )
 def test_wrong_use_is_one_line_and_exit_code_2(
-    here: Here, words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_here: Here, words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, errors = here(*words.split())
+    code, _, errors = train_here(*words.split())
     assert code == 2
     assert errors.count("\n") == 1
     assert message in errors
