@@ -69,6 +69,10 @@ def _layer(node: ir.Node) -> str:
     return str(node.metadata_props.get("layers") or (node.name or "").rsplit("/", 1)[0])
 
 
+def _with_article(word: str) -> str:
+    return f"{'an' if word[0] in 'AEIOU' else 'a'} {word}"
+
+
 def _fold(graph: ir.Graph, node: ir.Node, report: Report) -> str | None:
     """Fold or move one Affine; None if that was done, else the reason why not."""
     x, y = node.inputs[0], node.outputs[0]
@@ -154,7 +158,7 @@ def _into_before(
     assert x is not None
     producer = x.producer()
     if not is_op(producer, "Conv", "Gemm"):
-        kind = "the model's input" if producer is None else f"a {producer.op_type}"
+        kind = "the model's input" if producer is None else _with_article(producer.op_type)
         return f"before it stands {kind}"
     assert producer is not None
     if len(x.uses()) > 1 or x.is_graph_output():
@@ -200,7 +204,7 @@ def _blocks_weights(use: ir.Node, node: ir.Node, b: np.ndarray, axis: int) -> st
     if is_op(use, "Identity"):
         return "its output is an output of the model"
     if not is_op(use, "Conv", "Gemm", "MatMul") or use.inputs[0] is not node.outputs[0]:
-        return f"after it stands a {use.op_type} ({name})"
+        return f"after it stands {_with_article(use.op_type)} ({name})"
     weights = _weights(use)
     if weights is None:
         return f"{name} after it has no constant weights"

@@ -88,7 +88,7 @@ def test_not_into_a_convolution_before_that_is_used_elsewhere() -> None:
     conversion = converted(model)
     assert left(conversion) == ["BatchNormalization", "Add"]
     assert conversion.folds.refused[0].startswith(
-        "bn: conv before it is used elsewhere too; after it stands a Add"
+        "bn: conv before it is used elsewhere too; after it stands an Add"
     )
 
 
