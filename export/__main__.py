@@ -63,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import_tensorflow_quietly()
 
     from export.convert import Options
-    from export.export import check_layerwise, export_model
+    from export.export import ParityError, check_layerwise, export_model
     from export.load import load_model
     from export.parity import load_check_data, report_path
 
@@ -90,8 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         done = export_model(model, path, options, data=data, source=source, **tolerances)
-    except CheckError as error:
-        print(error.parity.table())  # type: ignore[attr-defined]
+    except ParityError as error:
+        print(error.parity.table())
         raise
     print(done.parity.table())
     conversion = done.conversion

@@ -16,6 +16,18 @@ from export.parity import Inputs, Parity, check_parity, first_divergence, parity
 from export.walk import layer_outputs
 
 
+class ParityError(CheckError):
+    """The graph computes something else than the Keras model; nothing was written.
+
+    Attributes:
+        parity: the figures.
+    """
+
+    def __init__(self, message: str, parity: Parity) -> None:
+        super().__init__(message)
+        self.parity = parity
+
+
 @dataclass(frozen=True)
 class Exported:
     """A model that was written, and its proof."""
@@ -50,18 +62,17 @@ def export_model(
 
     Raises:
         UserError: the model can't be converted, or a file can't be written.
-        CheckError: the graph computes something else; nothing was written. `parity` has the figures.
+        ParityError: the graph computes something else; nothing was written.
     """
     options = options or Options()
     conversion = convert(model, options)
     parity = check_parity(model, conversion, options, atol=atol, rtol=rtol, data=data, source=source)
     if not parity.passed:
-        error = CheckError(
+        raise ParityError(
             f"{model.name}: the ONNX graph differs from Keras by up to {parity.max_abs:.1e}, above atol {atol:g} "
-            f"+ rtol {rtol:g}; nothing was written; --layerwise names the layer"
+            f"+ rtol {rtol:g}; nothing was written; --layerwise names the layer",
+            parity,
         )
-        error.parity = parity  # type: ignore[attr-defined]
-        raise error
     set_metadata(conversion.model, {"parity": parity_text(parity)})
     content = conversion.model.SerializeToString()
     write_whole(path, lambda temporary: temporary.write_bytes(content))

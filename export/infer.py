@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from export.arrays import read_npz
 from export.command import Parser, UserError, run
 from export.runtime import open_session
 
@@ -96,13 +97,10 @@ class Classifier:
         fits = images.ndim == 4 and images.dtype.kind in "uif"
         if not fits or any(size not in (None, got) for size, got in zip(want, images.shape[1:], strict=True)):
             raise UserError(f"expected images of shape (n, {want}), got {images.dtype} {images.shape}")
-        parts = [
-            self._run(images[start : start + (self.batch or 256)]) for start in self._starts(len(images))
-        ]
-        return np.concatenate(parts)
-
-    def _starts(self, count: int) -> range:
-        return range(0, max(count, 1), self.batch or 256)
+        size = self.batch or 256
+        # An empty array makes one empty batch: the answer has the right number of columns.
+        starts = range(0, max(len(images), 1), size)
+        return np.concatenate([self._run(images[start : start + size]) for start in starts])
 
     def _run(self, images: np.ndarray) -> np.ndarray:
         count = len(images)
@@ -191,19 +189,13 @@ def _sources(classifier: Classifier, paths: Sequence[str]) -> Iterator[tuple[lis
 
 
 def _read_npz(path: Path) -> np.ndarray:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            key = next((key for key in ("x_test", "x", "images") if key in file.files), None)
-            if key is None and len(file.files) != 1:
-                raise UserError(f"{path}: expected an array x_test, x or images, got {', '.join(file.files)}")
-            return np.asarray(file[key or file.files[0]])
-    except UserError:
-        raise
-    except FileNotFoundError:
-        raise UserError(f"{path}: expected a .npz file, found nothing of that name") from None
-    except Exception as error:  # NumPy and zipfile raise whatever a damaged file provokes
-        reason = "it holds pickled objects" if "allow_pickle" in str(error) else str(error)
-        raise UserError(f"{path}: expected a readable .npz file of plain arrays: {reason}") from error
+    def choose(names: list[str]) -> list[str]:
+        known = next((name for name in ("x_test", "x", "images") if name in names), None)
+        if known is None and len(names) != 1:
+            raise UserError(f"{path}: expected an array x_test, x or images, got {', '.join(names)}")
+        return [known or names[0]]
+
+    return read_npz(path, choose)[0]
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from export.arrays import read_npz
 from export.command import UserError
 from export.convert import Conversion, Options
 from export.runtime import open_session
@@ -136,17 +137,18 @@ def check_parity(
         reference: what to compare with in place of the model's own outputs, for `layerwise`; atol is then
             relative to the largest value of each output, if that is above 1.
     """
+    symbolic = keras.tree.flatten(model.inputs)
     low, high = conversion.input_range
     rng = np.random.default_rng(0)
     batches = [options.batch] if options.batch else BATCHES
     feeds: list[tuple[str, Inputs]] = []
     for size in batches:
-        chosen = [_random(rng, tensor, size, low, high) for tensor in keras.tree.flatten(model.inputs)]
-        if data is not None:
+        if data is None:
+            chosen = [_random(rng, tensor, size, low, high) for tensor in symbolic]
+        else:
             places = rng.choice(len(data[0]), size, replace=len(data[0]) < size)
             chosen = [array[places] for array in data]
         feeds.append((f"batch {size}", chosen))
-    symbolic = keras.tree.flatten(model.inputs)
     first, step = feeds[0][1], (high - low) / 255
     floats = ["float" in str(tensor.dtype) for tensor in symbolic]
     constant = [np.full(a.shape, (low + high) / 2) if f else a for a, f in zip(first, floats, strict=True)]
@@ -262,27 +264,22 @@ def load_check_data(path: str, model: keras.Model) -> Inputs:
     Raises:
         UserError: the file can't be read, or its arrays are not what the model takes.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except FileNotFoundError:
-        raise UserError(f"{path}: expected a .npz file, found nothing of that name") from None
-    except Exception as error:  # NumPy and zipfile raise whatever a damaged file provokes
-        reason = "it holds pickled objects" if "allow_pickle" in str(error) else str(error)
-        raise UserError(f"{path}: expected a readable .npz file of plain arrays: {reason}") from error
     symbolic = keras.tree.flatten(model.inputs)
-    names = [tensor.name for tensor in symbolic]
-    if all(name in arrays for name in names):
-        chosen = [arrays[name] for name in names]
-    elif len(names) == 1:
-        key = next((key for key in ("x_test", "x") if key in arrays), None)
-        if key is None and len(arrays) != 1:
+    inputs = [tensor.name for tensor in symbolic]
+
+    def choose(names: list[str]) -> list[str]:
+        if all(name in names for name in inputs):
+            return inputs
+        if len(inputs) > 1:
+            raise UserError(f"{path}: expected the arrays {', '.join(inputs)}, got {', '.join(names)}")
+        known = next((name for name in ("x_test", "x") if name in names), None)
+        if known is None and len(names) != 1:
             raise UserError(
-                f"{path}: expected an array named {names[0]}, x_test or x, got {', '.join(arrays)}"
+                f"{path}: expected an array named {inputs[0]}, x_test or x, got {', '.join(names)}"
             )
-        chosen = [arrays[key] if key else next(iter(arrays.values()))]
-    else:
-        raise UserError(f"{path}: expected the arrays {', '.join(names)}, got {', '.join(arrays)}")
+        return [known or names[0]]
+
+    chosen = read_npz(path, choose)
     result = []
     for array, tensor in zip(chosen, symbolic, strict=True):
         if array.ndim == len(tensor.shape) - 1 and tensor.shape[-1] == 1:

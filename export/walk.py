@@ -51,30 +51,33 @@ def lower_model(
         Unsupported: a layer has no lowering, or is used in a way that has none; the message names it.
         UserError: a layer is called with training=True.
     """
-    model = functional(model)
-    tensors: dict[int, Tensor] = {}
-    for symbolic, tensor in zip(keras.tree.flatten(model.inputs), inputs, strict=True):
-        tensors[id(symbolic)] = tensor
-    for node in _nodes(model):
-        layer = node.operation
-        fill = lambda x: tensors[id(x)] if isinstance(x, keras.KerasTensor) else x  # noqa: E731
-        args, kwargs = keras.tree.map_structure(fill, (node.arguments.args, node.arguments.kwargs))
+
+    def lower(layer: Any, args: Any, kwargs: Any, shapes: list[Any]) -> list[Tensor]:
         outer = g.scope
         g.scope = f"{outer}/{layer.name}" if outer else layer.name
-        try:
-            outputs = _lower(g, layer, args, dict(kwargs), [tuple(x.shape) for x in node.outputs], observer)
-        except Unsupported as error:
-            if getattr(error, "named", False):
-                raise
-            named = Unsupported(f"layer {g.scope!r} ({type(layer).__name__}): {error}")
-            named.named = True  # type: ignore[attr-defined]
-            raise named from error
+        outputs = _lower(g, layer, args, dict(kwargs), shapes, observer)
         if observer is not None:
             observer(g.scope, outputs)
         g.scope = outer
-        for symbolic, tensor in zip(node.outputs, outputs, strict=True):
-            tensors[id(symbolic)] = tensor
-    return [tensors[id(symbolic)] for symbolic in keras.tree.flatten(model.outputs)]
+        return outputs
+
+    return _walk(functional(model), inputs, lower)
+
+
+def _walk(model: Any, inputs: list[Any], call: Callable[[Any, Any, Any, list[Any]], list[Any]]) -> list[Any]:
+    """Give each symbolic tensor of a Functional model a value; the values of its outputs.
+
+    `call(layer, args, kwargs, shapes)` gives the values of one call of a layer: args and kwargs are those of the
+    call with values for tensors, shapes are Keras' of the outputs.
+    """
+    symbolic = keras.tree.flatten(model.inputs)
+    values = {id(tensor): value for tensor, value in zip(symbolic, inputs, strict=True)}
+    for node in _nodes(model):
+        fill = lambda x: values[id(x)] if isinstance(x, keras.KerasTensor) else x  # noqa: E731
+        args, kwargs = keras.tree.map_structure(fill, (node.arguments.args, node.arguments.kwargs))
+        outputs = call(node.operation, args, kwargs, [tuple(x.shape) for x in node.outputs])
+        values.update((id(tensor), value) for tensor, value in zip(node.outputs, outputs, strict=True))
+    return [values[id(tensor)] for tensor in keras.tree.flatten(model.outputs)]
 
 
 def _nodes(model: Any) -> Iterator[Any]:
@@ -102,38 +105,43 @@ def _lower(
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
     if isinstance(layer, keras.Model):
         return lower_model(g, layer, keras.tree.flatten((args, kwargs)), observer)
+    try:
+        return _lower_layer(g, layer, args, kwargs, shapes)
+    except Unsupported as error:
+        raise Unsupported(f"layer {g.scope!r} ({type(layer).__name__}): {error}") from error
+
+
+def _lower_layer(
+    g: Builder, layer: Any, args: Any, kwargs: dict[str, Any], shapes: list[Any]
+) -> list[Tensor]:
     lowering, any_layout = find_lowering(layer)
     if not any_layout:
         as_keras = lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x  # noqa: E731
         args, kwargs = keras.tree.map_structure(as_keras, (args, kwargs))
     g.output_shapes = shapes
-    outputs = lowering(g, layer, *args, **kwargs)
-    outputs = keras.tree.flatten(outputs)
+    outputs = keras.tree.flatten(lowering(g, layer, *args, **kwargs))
     for output, shape in zip(outputs, shapes, strict=True):
         if not isinstance(output, Tensor) or len(output.shape) != len(shape):
             raise Unsupported(f"its lowering gave {output!r} where Keras has shape {shape}")
-    return outputs
+    return list(outputs)
 
 
-def layer_outputs(model: Any, inputs: list[Any], scope: str = "") -> list[tuple[str, Any]]:
+def layer_outputs(model: Any, inputs: list[Any]) -> list[tuple[str, Any]]:
     """What Keras computes after every layer: (name, value), in the order and with the names of the lowering."""
-    return _evaluate(functional(model), inputs, scope)[0]
-
-
-def _evaluate(model: Any, inputs: list[Any], scope: str) -> tuple[list[tuple[str, Any]], list[Any]]:
-    values = {id(symbolic): value for symbolic, value in zip(model.inputs, inputs, strict=True)}
     record: list[tuple[str, Any]] = []
-    for node in _nodes(model):
-        layer = node.operation
+    _evaluate(model, inputs, "", record)
+    return record
+
+
+def _evaluate(model: Any, inputs: list[Any], scope: str, record: list[tuple[str, Any]]) -> list[Any]:
+    def evaluate(layer: Any, args: Any, kwargs: Any, shapes: list[Any]) -> list[Any]:
         name = f"{scope}/{layer.name}" if scope else layer.name
-        fill = lambda x: values[id(x)] if isinstance(x, keras.KerasTensor) else x  # noqa: E731
-        args, kwargs = keras.tree.map_structure(fill, (node.arguments.args, node.arguments.kwargs))
         if isinstance(layer, keras.Model):
             flat = [value for value in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(value)]
-            inner, outputs = _evaluate(functional(layer), flat, name)
-            record.extend(inner)
+            outputs = _evaluate(layer, flat, name, record)
         else:
             outputs = keras.tree.flatten(layer(*args, **kwargs))
         record.extend((name, output) for output in outputs)
-        values.update((id(symbolic), value) for symbolic, value in zip(node.outputs, outputs, strict=True))
-    return record, [values[id(symbolic)] for symbolic in keras.tree.flatten(model.outputs)]
+        return outputs
+
+    return _walk(functional(model), inputs, evaluate)

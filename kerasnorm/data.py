@@ -9,14 +9,13 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-import zipfile
-import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from export.arrays import read_npz
 from export.command import UserError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -58,9 +57,6 @@ _ORIGIN = {
     "fashion_mnist": "https://storage.googleapis.com/tensorflow/tf-keras-datasets/train-labels-idx1-ubyte.gz",
     "cifar10": "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
 }
-# What NumPy and zipfile raise for a file that is no archive, or is damaged.
-_UNREADABLE = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error, NotImplementedError)
-
 DOWNLOAD_TIMEOUT = 5.0  # seconds without an answer after which a download is given up
 
 
@@ -219,29 +215,16 @@ def _probe(url: str) -> None:
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            raise UserError(f"{path}: expected a .npz archive, got a single array")
-        with loaded as file:
-            missing = [key for key in KEYS if key not in file.files]
-            if missing:
-                raise UserError(
-                    f"{path}: expected the arrays {', '.join(KEYS)}, got {', '.join(file.files) or 'none'}; "
-                    f"missing: {', '.join(missing)}"
-                )
-            return {key: file[key] for key in KEYS}
-    except UserError:
-        raise
-    except FileNotFoundError:
-        raise UserError(f"{path}: expected a .npz file, found nothing of that name") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: expected a .npz file, got a folder") from None
-    except _UNREADABLE as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        if "allow_pickle" in str(error):
-            reason = "it holds pickled objects, which are never loaded; save plain numeric arrays"
-        raise UserError(f"{path}: expected a readable .npz file of plain arrays: {reason}") from error
+    def choose(names: list[str]) -> tuple[str, ...]:
+        missing = [key for key in KEYS if key not in names]
+        if missing:
+            raise UserError(
+                f"{path}: expected the arrays {', '.join(KEYS)}, got {', '.join(names) or 'none'}; "
+                f"missing: {', '.join(missing)}"
+            )
+        return KEYS
+
+    return dict(zip(KEYS, read_npz(path, choose), strict=True))
 
 
 def _check(name: str, source: str, arrays: dict[str, np.ndarray]) -> Dataset:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from export.command import UserError
 
@@ -98,12 +99,12 @@ class Recipe:
         return replace(self, l1=l1 if self.l1 is None else self.l1, l2=l2 if self.l2 is None else self.l2)
 
 
-def _check(name: str, value: object, expected: str, ok: object) -> None:
+def _check(name: str, value: object, expected: str, ok: Callable[[Any], bool]) -> None:
     number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
     whole = Recipe.__dataclass_fields__[name].type in ("int", "int | None")
     if whole and number and not isinstance(value, int):
         raise UserError(f"{name}: expected a whole number, got {value!r}")
-    if not number or not ok(value):  # type: ignore[operator]
+    if not number or not ok(value):
         raise UserError(f"{name}: expected {expected}, got {value!r}")
 
 

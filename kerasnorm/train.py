@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import json
 import math
 import platform
 import signal
@@ -396,7 +395,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         overwrite=arguments.overwrite,
         export=arguments.export,
     )
-    metrics = json.loads((path / rundir.METRICS).read_text(encoding="utf-8"))
+    metrics = rundir.read_json(path / rundir.METRICS)
     print(
         f"{path}: test accuracy {100 * metrics['test_accuracy']:.2f} % at the last of {metrics['epochs']} epochs "
         f"(best {100 * metrics['best_test_accuracy']:.2f} % at epoch {metrics['best_epoch']}), "

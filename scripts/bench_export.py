@@ -18,6 +18,7 @@ import numpy as np
 from export.bench import bench
 from export.command import import_tensorflow_quietly
 from export.files import write_json
+from export.runtime import open_session
 
 ROOT = Path(__file__).resolve().parent.parent
 NORMS = ("bn", "ln", "gn")
@@ -52,7 +53,6 @@ def cold_start(model: Path, onnx: Path, image: Path) -> dict[str, float]:
 def agreement(model_path: Path, graphs: dict[str, Path], images: np.ndarray) -> dict[str, dict[str, float]]:
     """Largest difference of a probability from Keras, and classes that differ, over all test images."""
     import keras
-    import onnxruntime
 
     model = keras.models.load_model(model_path)
     parts: list[np.ndarray] = [
@@ -61,7 +61,7 @@ def agreement(model_path: Path, graphs: dict[str, Path], images: np.ndarray) -> 
     expected = np.concatenate([np.asarray(model(part, training=False)) for part in parts])
     result = {}
     for name, path in graphs.items():
-        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        session = open_session(path)
         key = session.get_inputs()[0].name
         got = np.concatenate([session.run(None, {key: part})[0] for part in parts])
         result[name] = {

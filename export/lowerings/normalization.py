@@ -57,27 +57,18 @@ def lower_group_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return g.like(x, value)
 
 
-def _normalized_last(
-    g: Builder, x: Tensor, axes: Any
-) -> tuple[Any, list[int], list[int], tuple[int | None, ...]]:
-    """The value with the normalized axes behind the others; the order that did it, and those axes held."""
-    keras_axes = sorted(axis % x.rank for axis in ([axes] if isinstance(axes, int) else axes))
-    # A single channel axis is last as Keras has it; all axes but the batch are last in either layout.
-    if x.channels_first and len(keras_axes) < x.rank - 1:
-        x = g.keras_layout(x)
-    held = sorted(g.axis(x, axis) for axis in keras_axes)
-    order = [axis for axis in range(x.rank) if axis not in held] + held
-    return x, held, order, x.held_shape
+def _axes(x: Tensor, axis: Any) -> list[int]:
+    """A layer's `axis`, one or several, as ascending Keras axes from 0."""
+    return sorted(one % x.rank for one in ([axis] if isinstance(axis, int) else axis))
 
 
-def _weight_as_held(g: Builder, x: Tensor, axes: Any, weight: Any, default: float) -> np.ndarray:
-    """Gamma or beta, whose axes are Keras' axes in ascending order, with its axes as `x` is held."""
-    keras_axes = sorted(axis % x.rank for axis in ([axes] if isinstance(axes, int) else axes))
-    shape = [x.shape[axis] for axis in keras_axes]
+def _weight_as_held(g: Builder, x: Tensor, axes: list[int], weight: Any, default: float) -> np.ndarray:
+    """Gamma or beta, whose axes are the Keras axes `axes`, with its axes as `x` is held."""
+    shape = [x.shape[axis] for axis in axes]
     if None in shape:
-        raise Unsupported(f"a normalized axis is open (shape {x.shape}, axes {keras_axes})")
+        raise Unsupported(f"a normalized axis is open (shape {x.shape}, axes {axes})")
     array = np.full(shape, default) if weight is None else np.asarray(weight).reshape(shape)
-    return array.transpose(np.argsort([g.axis(x, axis) for axis in keras_axes])).astype(np.float32)
+    return array.transpose(np.argsort([g.axis(x, axis) for axis in axes])).astype(np.float32)
 
 
 @register_lowering(layers.LayerNormalization, any_layout=True)
@@ -86,9 +77,14 @@ def lower_layer_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
     rms = getattr(layer, "rms_scaling", False)
     if not rms:
         g.require(17, "LayerNormalization")
-    x, held, order, shape = _normalized_last(g, x, layer.axis)
-    gamma = _weight_as_held(g, x, layer.axis, layer.gamma, 1.0)
-    beta = None if layer.beta is None else _weight_as_held(g, x, layer.axis, layer.beta, 0.0)
+    keras_axes = _axes(x, layer.axis)
+    # All axes but the batch are last in either layout; fewer are so, if at all, as Keras has them.
+    if len(keras_axes) < x.rank - 1:
+        x = g.keras_layout(x)
+    held, shape = sorted(g.axis(x, axis) for axis in keras_axes), x.held_shape
+    order = [axis for axis in range(x.rank) if axis not in held] + held
+    gamma = _weight_as_held(g, x, keras_axes, layer.gamma, 1.0)
+    beta = None if layer.beta is None else _weight_as_held(g, x, keras_axes, layer.beta, 0.0)
     value = g.transpose(x.value, shape, order)
     first = x.rank - len(held)
     if rms:  # Keras divides x itself by its standard deviation here, and adds no beta
@@ -105,34 +101,29 @@ def lower_layer_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
 
 @register_lowering(layers.UnitNormalization, any_layout=True)
 def lower_unit_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """X / max(norm(x), 1e-12) over any axes."""
-    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    norm = g.reduce("ReduceL2", x.value, sorted(g.axis(x, axis) for axis in axes))
+    """The formula x / max(norm(x), 1e-12) over any axes."""
+    norm = g.reduce("ReduceL2", x.value, sorted(g.axis(x, axis) for axis in _axes(x, layer.axis)))
     return g.like(x, g.op("Div", x.value, g.op("Max", norm, 1e-12)))
-
-
-def _broadcast_shape(g: Builder, x: Tensor, axes: list[int]) -> list[int]:
-    held = {g.axis(x, axis) for axis in axes}
-    return [int(size or 1) if axis in held else 1 for axis, size in enumerate(x.held_shape)]
 
 
 if hasattr(layers, "RMSNormalization"):  # newer than the lowest Keras we take
 
     @register_lowering(layers.RMSNormalization, any_layout=True)
     def lower_rms_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-        """X / sqrt(mean(x^2) + epsilon) * scale over any axes."""
-        axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
+        """The formula x / sqrt(mean(x^2) + epsilon) * scale over any axes."""
+        axes = _axes(x, layer.axis)
         held = sorted(g.axis(x, axis) for axis in axes)
         mean = g.reduce("ReduceMean", g.op("Pow", x.value, 2.0), held)
         root = g.op("Sqrt", g.op("Add", mean, float(layer.epsilon)))
         value = g.op("Div", x.value, root)
-        scale = _weight_as_held(g, x, axes, layer.scale, 1.0).reshape(_broadcast_shape(g, x, axes))
-        return g.like(x, g.op("Mul", value, scale))
+        scale = _weight_as_held(g, x, axes, layer.scale, 1.0)
+        along = [int(size or 1) if axis in held else 1 for axis, size in enumerate(x.held_shape)]
+        return g.like(x, g.op("Mul", value, scale.reshape(along)))
 
 
 @register_lowering(layers.Rescaling, any_layout=True)
 def lower_rescaling(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """X * scale + offset; a number, or one for each place of the last axis."""
+    """The formula x * scale + offset; a number, or one for each place of the last axis."""
     scale, offset = (np.asarray(value, np.float64) for value in (layer.scale, layer.offset))
     if max(scale.ndim, offset.ndim) > 1:
         raise Unsupported("Rescaling by an array of more than one axis")

@@ -10,7 +10,7 @@ from onnx import numpy_helper
 
 from export.command import CheckError
 from export.convert import Conversion, Options, convert, convert_layerwise
-from export.export import check_layerwise, export_model
+from export.export import ParityError, check_layerwise, export_model
 from export.parity import check_parity, first_divergence, load_check_data
 from kerasnorm import build_cnn
 
@@ -90,9 +90,10 @@ def test_a_variance_in_one_pass_is_found() -> None:
 def test_nothing_is_written_above_tolerance(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_text("earlier")
-    with pytest.raises(CheckError, match=r"differs from Keras by up to .* nothing was written") as caught:
+    with pytest.raises(ParityError, match=r"differs from Keras by up to .* nothing was written") as caught:
         export_model(MODEL, path, atol=0, rtol=0)
-    assert not caught.value.parity.passed  # type: ignore[attr-defined]
+    assert not caught.value.parity.passed
+    assert isinstance(caught.value, CheckError)
     assert path.read_text() == "earlier"
     assert list(tmp_path.iterdir()) == [path]
 
