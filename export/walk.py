@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,27 +10,27 @@ import keras
 from export.command import UserError
 from export.graph import Builder, Tensor, Unsupported
 from export.lowerings import find_lowering
+from export.topology import functional, walk
 
 # Called after each layer with its name and outputs.
 Observer = Callable[[str, list[Tensor]], None]
 
 
-def functional(model: Any) -> Any:
+def _functional(model: Any) -> Any:
     """The Functional model behind a Functional or Sequential one.
 
     Raises:
         Unsupported: the model is a subclass with a `call` of its own, whose graph Keras doesn't keep.
     """
-    if isinstance(model, keras.Sequential):
-        if not model.built:
-            raise Unsupported(f"model {model.name!r} has not been built; give it an Input or call it once")
-        model = getattr(model, "_functional", None)
-    if not hasattr(model, "_nodes_by_depth"):
+    graph = functional(model)
+    if graph is None and isinstance(model, keras.Sequential):
+        raise Unsupported(f"model {model.name!r} has not been built; give it an Input or call it once")
+    if graph is None:
         kind = type(model).__name__
         raise Unsupported(
             f"model of class {kind} is neither Functional nor Sequential: Keras keeps no graph of it"
         )
-    return model
+    return graph
 
 
 def lower_model(
@@ -61,31 +61,7 @@ def lower_model(
         g.scope = outer
         return outputs
 
-    return _walk(functional(model), inputs, lower)
-
-
-def _walk(model: Any, inputs: list[Any], call: Callable[[Any, Any, Any, list[Any]], list[Any]]) -> list[Any]:
-    """Give each symbolic tensor of a Functional model a value; the values of its outputs.
-
-    `call(layer, args, kwargs, shapes)` gives the values of one call of a layer: args and kwargs are those of the
-    call with values for tensors, shapes are Keras' of the outputs.
-    """
-    symbolic = keras.tree.flatten(model.inputs)
-    values = {id(tensor): value for tensor, value in zip(symbolic, inputs, strict=True)}
-    for node in _nodes(model):
-        fill = lambda x: values[id(x)] if isinstance(x, keras.KerasTensor) else x  # noqa: E731
-        args, kwargs = keras.tree.map_structure(fill, (node.arguments.args, node.arguments.kwargs))
-        outputs = call(node.operation, args, kwargs, [tuple(x.shape) for x in node.outputs])
-        values.update((id(tensor), value) for tensor, value in zip(node.outputs, outputs, strict=True))
-    return [values[id(tensor)] for tensor in keras.tree.flatten(model.outputs)]
-
-
-def _nodes(model: Any) -> Iterator[Any]:
-    """The calls of the model's layers, each after those that it depends on."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        for node in model._nodes_by_depth[depth]:
-            if not node.is_input:
-                yield node
+    return walk(_functional(model), inputs, lower)
 
 
 def _lower(
@@ -144,4 +120,4 @@ def _evaluate(model: Any, inputs: list[Any], scope: str, record: list[tuple[str,
         record.extend((name, output) for output in outputs)
         return outputs
 
-    return _walk(functional(model), inputs, evaluate)
+    return walk(_functional(model), inputs, evaluate)

@@ -77,12 +77,15 @@ def train(
         )
     import keras
 
+    from kerasnorm.fast import set_threads
+
+    parts = set_threads()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    model = _build(norm, dataset, recipe)  # before the directory: it refuses what can't be built
+    model = _build(norm, dataset, recipe, parts)  # before the directory: it refuses what can't be built
 
     path = Path(out) if out is not None else Path("runs") / f"{norm}-{dataset.name}-{recipe.name}-seed{seed}"
     complete = rundir.prepare(path, _config(norm, dataset, recipe, seed), resume=resume, overwrite=overwrite)
@@ -100,9 +103,11 @@ def train(
     return path
 
 
-def _build(norm: str, dataset: Dataset, recipe: Recipe) -> keras.Model:
+def _build(norm: str, dataset: Dataset, recipe: Recipe, parts: int) -> keras.Model:
     import keras
 
+    from kerasnorm.augment import steps_per_epoch
+    from kerasnorm.fast import speed_up, steps_per_execution
     from kerasnorm.models import build_cnn
 
     model = build_cnn(
@@ -126,8 +131,9 @@ def _build(norm: str, dataset: Dataset, recipe: Recipe) -> keras.Model:
         loss="sparse_categorical_crossentropy",
         # Keras' loss has the penalties in it, for test images too; cross_entropy is the loss without.
         metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
+        steps_per_execution=steps_per_execution(steps_per_epoch(len(dataset.x_train), recipe.batch_size)),
     )
-    return model
+    return speed_up(model, parts)
 
 
 def _fit_and_save(
@@ -142,6 +148,7 @@ def _fit_and_save(
 ) -> None:
     from kerasnorm.augment import steps_per_epoch, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, StepDecay
+    from kerasnorm.fast import restore
     from kerasnorm.plots import plot_curves, plot_misclassified
 
     steps = steps_per_epoch(len(dataset.x_train), recipe.batch_size)
@@ -176,6 +183,7 @@ def _fit_and_save(
         )
     wrong = MisclassifiedImages(dataset.x_test, dataset.y_test, limit=MISCLASSIFIED_SHOWN)
     wrong.collect(model)
+    restore(model)  # what is saved and exported is the stock model
 
     title = f"{model.name}: {dataset.name}, {recipe.epochs} epochs, seed {seed}"
     series = {key: [row[key] for row in history] for key in rundir.COLUMNS}

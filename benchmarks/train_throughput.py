@@ -1,0 +1,291 @@
+"""Images per second of a training epoch: ours, stock Keras layers, PyTorch; recorded in docs/bench/train.json.
+
+usage: python benchmarks/train_throughput.py [--rounds 7] [--images 12800] [--batch-size 128] [--cores 2 1]
+
+Each candidate trains in a process of its own (thread settings hold for a process). The processes take turns,
+an epoch each, so that all of them meet the same state of the machine; quoted are medians, and the median of
+the ratio within a turn. Epochs are timed from the first step to the last; evaluation is not in them.
+
+    ours    kerasnorm.train's own path: speed_up, parts, augmentation and penalties
+    stock   the same network, penalties and augmented batches in `fit` with Keras' own layers
+    torch   the same network and penalties in a PyTorch loop, without augmentation; where torch is installed
+    floor   ours without normalization, dropout, ReLU, penalties and augmentation: the convolutions alone
+
+and for a ResNet of 14 layers on 32x32x3 images, batches of arrays, stock and ours. PyTorch is no dependency:
+`pip install torch` adds its columns. Nothing else should run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+NORMS = ("bn", "ln", "gn")
+Epoch = Callable[[], float]
+
+
+def cnn_images(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Random images of MNIST's size, and labels; speed doesn't depend on what they show."""
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, 28, 28, 1), np.uint8), rng.integers(0, 10, count)
+
+
+def keras_epoch(kind: str, norm: str, count: int, batch_size: int) -> Epoch:
+    """A function that trains an epoch by Keras and returns its seconds."""
+    from export.command import import_tensorflow_quietly
+
+    import_tensorflow_quietly()
+    import keras
+
+    from kerasnorm.augment import steps_per_epoch, training_batches
+    from kerasnorm.fast import set_threads, speed_up, steps_per_execution
+
+    parts = set_threads() if kind in ("ours", "floor") else 0
+    keras.utils.set_random_seed(0)
+    x, y = cnn_images(count)
+    options: dict[str, Any] = {}
+    if norm.startswith("resnet"):
+        x = np.random.default_rng(1).integers(0, 256, (count, 32, 32, 3), np.uint8)
+        model = resnet(norm.removeprefix("resnet-"))
+    elif kind == "floor":
+        model = convolutions()
+        options = {"rotation": 0.0, "brightness": 0.0, "contrast": 0.0}
+    else:
+        model = study_model(norm)
+    if parts:
+        model.steps_per_execution = steps_per_execution(steps_per_epoch(count, batch_size))
+        speed_up(model, parts)
+
+    class Clock(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            self.start = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+            self.seconds = time.perf_counter() - self.start
+
+    def epoch() -> float:
+        clock = Clock()
+        if norm.startswith("resnet"):
+            model.fit(x, y, batch_size, verbose=0, callbacks=[clock])
+        else:
+            batches = training_batches(x, y, batch_size, epochs=1, seed=0, **options)
+            model.fit(
+                batches, steps_per_epoch=steps_per_epoch(count, batch_size), shuffle=False, verbose=0,
+                callbacks=[clock],
+            )  # fmt: skip
+        return float(clock.seconds)
+
+    return epoch
+
+
+def compiled(model: Any) -> Any:
+    """The model, compiled as kerasnorm.train does."""
+    import keras
+
+    model.compile(
+        keras.optimizers.SGD(0.025, momentum=0.8),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
+    )
+    return model
+
+
+def study_model(norm: str) -> Any:
+    """The study's network with its own penalties."""
+    from kerasnorm import RECIPES, build_cnn
+
+    recipe = RECIPES["documented"].for_norm(norm)
+    return compiled(build_cnn(norm, l1=recipe.l1 or 0.0, l2=recipe.l2 or 0.0))
+
+
+def convolutions() -> Any:
+    """What is left of the network without normalization, dropout, ReLU and penalties."""
+    import keras
+
+    inputs = keras.Input((28, 28, 1))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    for index in range(5):
+        x = keras.layers.Conv2D(16, 3, use_bias=False)(x)
+        if index == 1:
+            x = keras.layers.MaxPooling2D()(x)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    return compiled(keras.Model(inputs, keras.layers.Dense(10, "softmax", use_bias=False)(x)))
+
+
+def resnet(norm: str) -> Any:
+    """A ResNet of 14 layers, 16 to 64 channels (He et al. 2016, arXiv:1603.05027), with bn or gn."""
+    import keras
+
+    def normalized(x: Any) -> Any:
+        if norm == "bn":
+            return keras.layers.BatchNormalization()(x)
+        return keras.layers.GroupNormalization(groups=8)(x)
+
+    inputs = keras.Input((32, 32, 3))
+    x = keras.layers.Rescaling(1 / 127.5, -1)(inputs)
+    x = keras.layers.Conv2D(16, 3, padding="same", use_bias=False)(x)
+    for filters in (16, 32, 64):
+        for block in range(2):
+            strides = 2 if filters > 16 and block == 0 else 1
+            y = keras.layers.ReLU()(normalized(x))
+            if block == 0:
+                x = keras.layers.Conv2D(filters, 1, strides, use_bias=False)(y)
+            y = keras.layers.Conv2D(filters, 3, strides, "same", use_bias=False)(y)
+            y = keras.layers.Dropout(0.1)(keras.layers.ReLU()(normalized(y)))
+            y = keras.layers.Conv2D(filters, 3, 1, "same", use_bias=False)(y)
+            x = keras.layers.Add()([x, y])
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.ReLU()(normalized(x)))
+    return compiled(keras.Model(inputs, keras.layers.Dense(10, "softmax")(x)))
+
+
+def torch_epoch(norm: str, count: int, batch_size: int) -> Epoch:
+    """A function that trains an epoch by PyTorch and returns its seconds."""
+    import torch
+    from torch import nn
+
+    from kerasnorm import RECIPES
+
+    recipe = RECIPES["documented"].for_norm(norm)
+    torch.manual_seed(0)
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    normalizations = {
+        "bn": lambda: nn.BatchNorm2d(16),
+        "ln": lambda: nn.GroupNorm(1, 16),
+        "gn": lambda: nn.GroupNorm(4, 16),
+    }
+    layers: list[nn.Module] = []
+    for index in range(5):
+        conv = nn.Conv2d(16 if index else 1, 16, 3, bias=False)
+        layers += [conv, nn.ReLU(), normalizations[norm](), nn.Dropout(0.05)]
+        layers += [nn.MaxPool2d(2)] if index == 1 else []
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 10, 1, bias=False), nn.Flatten())
+    optimizer = torch.optim.SGD(model.parameters(), 0.025, 0.8, weight_decay=recipe.l2 or 0.0)
+    images, labels = cnn_images(count)
+    x, y = torch.from_numpy(images.transpose(0, 3, 1, 2)), torch.from_numpy(labels)
+
+    def epoch() -> float:
+        start = time.perf_counter()
+        order = torch.randperm(count)
+        for first in range(0, count, batch_size):
+            places = order[first : first + batch_size]
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(model((x[places] / 255 - 0.1307) / 0.3081), y[places])
+            if recipe.l1:
+                loss = loss + recipe.l1 * sum(weight.abs().mean() for weight in model.parameters())
+            loss.backward()
+            optimizer.step()
+        return time.perf_counter() - start
+
+    return epoch
+
+
+def work(kind: str, norm: str, cores: int, count: int, batch_size: int) -> None:
+    """A worker: for each line on stdin train an epoch and print its seconds."""
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
+    os.environ["OMP_NUM_THREADS"] = str(cores)
+    epoch = (
+        torch_epoch(norm, count, batch_size)
+        if kind == "torch"
+        else keras_epoch(kind, norm, count, batch_size)
+    )
+    epoch()  # what is traced and compiled once
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        print(epoch(), flush=True)
+
+
+def turns(
+    arguments: argparse.Namespace, candidates: list[tuple[str, str]], cores: int
+) -> Iterator[list[float]]:
+    """Let the candidates take turns; their seconds for an epoch, turn by turn."""
+    workers = []
+    for kind, norm in candidates:
+        settings = [kind, norm, str(cores), str(arguments.images), str(arguments.batch_size)]
+        worker = subprocess.Popen(
+            [sys.executable, __file__, "--worker", *settings],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
+        workers.append(worker)
+        assert worker.stdout is not None
+        if worker.stdout.readline() != "ready\n":  # one after the other: none starts while another trains
+            raise RuntimeError(f"{kind} {norm}: expected the worker to start, it ended; see above")
+    try:
+        for _ in range(arguments.rounds):
+            seconds = []
+            for worker in workers:
+                assert worker.stdin is not None
+                assert worker.stdout is not None
+                print("go", file=worker.stdin, flush=True)
+                seconds.append(float(worker.stdout.readline()))
+            yield seconds
+    finally:
+        for worker in workers:
+            worker.communicate()
+
+
+def measure(arguments: argparse.Namespace, kinds: list[str], norm: str, cores: int) -> dict[str, Any]:
+    """Medians of one network's candidates on that many cores; ratios are of speeds, to `stock`."""
+    rounds = list(turns(arguments, [(kind, norm) for kind in kinds], cores))
+    stock = kinds.index("stock")
+    result = {}
+    for index, kind in enumerate(kinds):
+        result[kind] = {
+            "images_per_second": round(arguments.images / statistics.median(r[index] for r in rounds)),
+            "ratio": round(statistics.median(r[stock] / r[index] for r in rounds), 3),
+            "rounds": [round(arguments.images / r[index]) for r in rounds],
+        }
+    print(f"{norm}, {cores} cores: " + json.dumps({k: {**v, "rounds": None} for k, v in result.items()}))
+    return result
+
+
+def main() -> int:
+    """Measure every network, and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--images", type=int, default=12800)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--cores", type=int, nargs="+", default=[2, 1])
+    parser.add_argument("--networks", nargs="+", default=[*NORMS, "resnet-bn", "resnet-gn"])
+    parser.add_argument("--no-record", action="store_true", help="print only")
+    parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        kind, norm, *numbers = arguments.worker
+        work(kind, norm, *map(int, numbers))
+        return 0
+    record: dict[str, Any] = {}
+    for cores in arguments.cores:
+        for norm in arguments.networks:
+            kinds = ["stock", "ours"]
+            if norm in NORMS:
+                kinds += ["floor"] + (["torch"] if find_spec("torch") else [])
+            record.setdefault(str(cores), {})[norm] = measure(arguments, kinds, norm, cores)
+    if not arguments.no_record:
+        sys.path.insert(0, str(ROOT))
+        from export.files import write_json
+
+        settings = {key: getattr(arguments, key) for key in ("rounds", "images", "batch_size")}
+        write_json(
+            ROOT / "docs/bench/train.json", {"date": time.strftime("%Y-%m-%d"), **settings, "cores": record}
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

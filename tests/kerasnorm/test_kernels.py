@@ -1,0 +1,187 @@
+"""The fast kernels against the formulas, in plain TensorFlow, and the statistics of dropout."""
+
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kerasnorm.kernels import batch_normalization, dropout, group_normalization
+
+SHAPES = [(1, 3, 3, 4), (5, 7, 6, 8), (16, 13, 12, 16)]
+
+
+def close(ours: object, expected: object, scale: float = 1.0) -> None:
+    """Equal to float32 rounding: sums of some thousand products lose up to three digits of seven."""
+    np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=2e-5 * scale)
+
+
+def arrays(shape: tuple[int, ...], dtype: str = "float32", mean: float = 0.5) -> list[tf.Tensor]:
+    """x, gamma, beta, dy."""
+    rng = np.random.default_rng(sum(shape))
+    drawn = (rng.normal(mean, 2, shape), rng.normal(1, 0.3, shape[-1]), rng.normal(0, 0.3, shape[-1]))
+    return [tf.constant(value, dtype) for value in (*drawn, rng.normal(0, 1, shape))]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("cuts", [[], [1], [1, 2], [1, 2, 4]])
+def test_batch_normalization_in_parts_is_that_of_the_whole(shape: tuple[int, ...], cuts: list[int]) -> None:
+    x, gamma, beta, dy = arrays(shape)
+    bounds = [0, *(cut for cut in cuts if cut < shape[0]), shape[0]]
+    epsilon = 1e-3
+
+    with tf.GradientTape() as tape:
+        tape.watch([x, gamma, beta])
+        parts = [x[a:b] for a, b in itertools.pairwise(bounds)]
+        outputs, mean, variance = batch_normalization(parts, gamma, beta, epsilon)
+        y = tf.concat(outputs, 0)
+    gradients = tape.gradient(y, [x, gamma, beta], dy)
+
+    with tf.GradientTape() as tape:
+        tape.watch([x, gamma, beta])
+        true_mean, true_variance = tf.nn.moments(x, [0, 1, 2])
+        expected = (x - true_mean) / tf.sqrt(true_variance + epsilon) * gamma + beta
+    close(y, expected)
+    close(mean, true_mean)
+    close(variance, true_variance)
+    for ours, theirs in zip(gradients, tape.gradient(expected, [x, gamma, beta], dy), strict=True):
+        close(ours, theirs, scale=x.shape[0] ** 0.5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("shape", [*SHAPES, (3, 11, 8), (2, 3, 4, 5, 4), (2, 5, 1009, 4)])
+def test_group_normalization(shape: tuple[int, ...], groups: int, dtype: str) -> None:
+    x, gamma, beta, dy = arrays(shape, dtype)
+    epsilon = 1e-5
+    grouped = (shape[0], -1, groups, shape[-1] // groups)
+
+    with tf.GradientTape() as tape:
+        tape.watch([x, gamma, beta])
+        y = group_normalization(x, gamma, beta, groups, epsilon)
+    gradients = tape.gradient(y, [x, gamma, beta], dy)
+
+    with tf.GradientTape() as tape:
+        tape.watch([x, gamma, beta])
+        t = tf.reshape(x, grouped)
+        mean, variance = tf.nn.moments(t, [1, 3], keepdims=True)
+        expected = tf.reshape((t - mean) / tf.sqrt(variance + epsilon), shape) * gamma + beta
+    theirs = tape.gradient(expected, [x, gamma, beta], dy)
+    if dtype == "float64":
+        np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
+        for ours, other in zip(gradients, theirs, strict=True):
+            np.testing.assert_allclose(ours, other, rtol=1e-10, atol=1e-11)
+    else:
+        close(y, expected)
+        for ours, other in zip(gradients, theirs, strict=True):
+            close(ours, other, scale=x.shape[0] ** 0.5)
+
+
+@pytest.mark.parametrize("kernel", ["bn", "gn"])
+def test_a_large_mean_does_no_harm(kernel: str) -> None:
+    """The variance is no difference of two large numbers: with a mean of 1,000 it would have no digit left."""
+    x, gamma, beta, _ = arrays((8, 9, 9, 8), mean=1000.0)
+    wide = tf.cast(x, tf.float64)
+    if kernel == "bn":
+        outputs, _, _ = batch_normalization([x[:3], x[3:]], gamma, beta, 1e-3)
+        y = tf.concat(outputs, 0)
+        mean, variance = tf.nn.moments(wide, [0, 1, 2])
+        normal = (wide - mean) / tf.sqrt(variance + 1e-3)
+    else:
+        y = group_normalization(x, gamma, beta, 2, 1e-3)
+        t = tf.reshape(wide, (8, -1, 2, 4))
+        mean, variance = tf.nn.moments(t, [1, 3], keepdims=True)
+        normal = tf.reshape((t - mean) / tf.sqrt(variance + 1e-3), x.shape)
+    expected = normal * tf.cast(gamma, tf.float64) + tf.cast(beta, tf.float64)
+    # x itself is rounded by up to 3e-5, and so is its distance from the mean.
+    np.testing.assert_allclose(y, expected, rtol=0, atol=3e-4)
+
+
+@pytest.mark.parametrize("kernel", ["bn", "gn"])
+def test_second_derivatives_are_refused(kernel: str) -> None:
+    x, gamma, beta, _ = arrays((4, 3, 3, 4))
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            if kernel == "bn":
+                y = tf.concat(batch_normalization([x[:2], x[2:]], gamma, beta, 1e-3)[0], 0)
+            else:
+                y = group_normalization(x, gamma, beta, 2, 1e-3)
+            loss = tf.reduce_sum(y**3)
+        gradient = inner.gradient(loss, x)
+    with pytest.raises(LookupError, match="no second derivative"):
+        outer.gradient(gradient, x)
+
+
+# Dropout's masks: 600 images of 7 x 9 x 5 elements, no multiple of 4.
+SHAPE = (600, 7, 9, 5)
+RATES = [1 / 32, 0.05, 0.1, 0.25, 0.5, 0.9]
+
+
+def masks(rate: float, seed: int = 0, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
+    """True where an element is dropped, (images, elements)."""
+    y = dropout(tf.ones(shape), rate, tf.constant([seed, 7])).numpy().reshape(shape[0], -1)
+    return np.asarray(y == 0)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_dropout_has_the_right_rate_and_scale(rate: float) -> None:
+    y = dropout(tf.ones(SHAPE), rate, tf.constant([3, 7])).numpy().reshape(SHAPE[0], -1)
+    dropped = (y == 0).mean()
+    deviation = np.sqrt(rate * (1 - rate) / y.size)
+    assert abs(dropped - rate) < 5 * deviation + 1 / 256 / np.sqrt(
+        len(y)
+    )  # images take one of two thresholds
+    np.testing.assert_allclose(y.mean(), 1, rtol=0, atol=5 * deviation / (1 - rate))
+    # What an image keeps is scaled alike, by 256 / (256 - threshold) of one of the two thresholds.
+    for image in y[:50]:
+        kept = np.unique(image[image > 0])
+        assert len(kept) == 1
+        threshold = 256 - 256 / kept[0]
+        np.testing.assert_allclose(threshold, np.round(threshold), atol=1e-3, rtol=0)
+        assert np.floor(256 * rate) <= np.round(threshold) <= np.ceil(256 * rate)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.5])
+def test_dropout_drops_each_element_by_itself(rate: float) -> None:
+    dropped = np.concatenate([masks(rate, seed) for seed in range(8)]).astype(np.float64)  # (4800, 315)
+    images = len(dropped)
+    z = (dropped.mean(axis=0) - rate) / np.sqrt(rate * (1 - rate) / images)
+    assert 0.75 < (z**2).mean() < 1.25  # chi-squared over 315 places
+    assert abs(z).max() < 5
+    # The number that an image drops varies as that of independent elements, so images are neither alike nor even.
+    counts = dropped.sum(axis=1)
+    independent = dropped.shape[1] * rate * (1 - rate)
+    assert 0.85 < counts.var() / independent < 1.15
+    # No two places go together: neighbours in a word of the hash, places of other words, or any others.
+    pairs = np.corrcoef(dropped.T)[np.triu_indices(dropped.shape[1], 1)] * np.sqrt(images)
+    assert 0.9 < pairs.var() < 1.1
+    assert abs(pairs).max() < 6
+    # No two images do, within a call and from one call to the next.
+    images_pairs = np.corrcoef(dropped[::4])[np.triu_indices(images // 4, 1)] * np.sqrt(dropped.shape[1])
+    assert 0.95 < images_pairs.var() < 1.05
+    # Of 720,000 pairs with some 16 drops each, the largest is 8 deviations off for independent elements too.
+    assert abs(images_pairs).max() < 12
+
+
+def test_dropout_triples_within_a_word() -> None:
+    """Three elements of one hashed word are dropped together as often as independent ones."""
+    dropped = np.concatenate([masks(0.25, seed, (4000, 8, 8, 16)) for seed in range(2)])
+    for places in ((0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3)):
+        together = np.logical_and.reduce([dropped[:, place::4] for place in places])
+        deviation = np.sqrt(0.25**3 / together.size)
+        assert abs(together.mean() - 0.25**3) < 6 * deviation
+
+
+def test_dropout_follows_its_seed() -> None:
+    np.testing.assert_array_equal(masks(0.5, 1), masks(0.5, 1))
+    assert 0.45 < (masks(0.5, 1) != masks(0.5, 2)).mean() < 0.55
+
+
+def test_dropouts_gradient_is_its_mask() -> None:
+    x = tf.constant(np.random.default_rng(0).normal(size=(6, 5, 4, 3)), tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = dropout(x, 0.3, tf.constant([1, 2]))
+    np.testing.assert_allclose(tape.gradient(y, x), y / x, rtol=1e-12, atol=1e-12)
