@@ -205,8 +205,8 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
         h = (R xor a) (b or 1),  h = (h xor (h >> 15)) 0x2c1b3c6d,  all modulo 2^32
 
     An element is dropped where its byte is below a threshold, 256 * rate. Where that is no whole number, each
-    image draws one of its two neighbours so that the expected share is `rate`; what is kept is divided by the
-    image's own share of kept elements, so that each element's expectation is x.
+    call draws one of its two neighbours so that the expected share is `rate`; what is kept is divided by the
+    call's own share of kept elements, so that each element's expectation is x.
 
     Args:
         x: (batch, ...) float32 or float64; the other axes are of known size.
@@ -220,15 +220,17 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
     words = -(-size // 4)
     shape = tf.shape(x)
     keys = tf.random.stateless_uniform(
-        tf.stack([3, shape[0], 1]), tf.cast(seed, tf.int32), None, None, tf.uint32
+        tf.stack([2, shape[0] + 1, 1]), tf.cast(seed, tf.int32), None, None, tf.uint32
     )
-    h = tf.bitwise.bitwise_xor(_words(words), keys[0]) * tf.bitwise.bitwise_or(keys[1], _word(1))
+    h = tf.bitwise.bitwise_xor(_words(words), keys[0, 1:]) * tf.bitwise.bitwise_or(keys[1, 1:], _word(1))
     h = tf.bitwise.bitwise_xor(h, tf.bitwise.right_shift(h, _word(15))) * _word(0x2C1B3C6D)
-    bytes_ = tf.reshape(tf.bitcast(h, tf.uint8), (-1, 4 * words))[:, :size]
+    bytes_ = tf.reshape(tf.bitcast(h, tf.uint8), (-1, 4 * words))
+    if size % 4:
+        bytes_ = bytes_[:, :size]
 
     lower = math.floor(256 * rate)
-    share = 256 * rate - lower  # of the images that take the next threshold
-    threshold = lower + tf.cast(tf.cast(keys[2], tf.float64) < share * 2.0**32, tf.int32)  # (batch, 1)
+    share = 256 * rate - lower  # of the calls that take the next threshold
+    threshold = lower + tf.cast(tf.cast(keys[0, 0, 0], tf.float64) < share * 2.0**32, tf.int32)
     kept = bytes_ >= tf.cast(threshold, tf.uint8)
     mask = tf.cast(kept, x.dtype) * tf.cast(256 / (256 - threshold), x.dtype)
     outputs = x * tf.reshape(mask, shape)
