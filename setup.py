@@ -29,13 +29,15 @@ setup(
         "matplotlib>=3.8",
         "pillow>=10.3",
         "scikit-learn>=1.5",
+        "scipy>=1.12",
     ],
     extras_require={
-        "test": ["pytest>=8.0", "ruff>=0.9", "mypy>=1.13", "hypothesis>=6.100"],
+        "test": ["pytest>=8.0", "ruff>=0.9", "mypy>=1.13", "hypothesis>=6.100", "jax>=0.4.35"],
     },
     entry_points={
         "console_scripts": [
             "kerasnorm-train = kerasnorm.train:cli",
+            "kerasnorm-compare = kerasnorm.compare:cli",
             "kerasnorm-export = export.__main__:cli",
             "kerasnorm-infer = export.infer:cli",
         ]

@@ -1,17 +1,17 @@
 """Images per second of a training epoch: ours, stock Keras layers, PyTorch; recorded in docs/bench/train.json.
 
-usage: python benchmarks/train_throughput.py [--rounds 5] [--images 12800] [--batch-size 128]
+usage: python benchmarks/train_throughput.py [--rounds 5] [--images 25600] [--batch-size 128]
 
 Each candidate trains in a process of its own (thread settings hold for a process). The processes take turns,
-an epoch each, so that all of them meet the same state of the machine; quoted are medians, and the median of
-the ratio within a turn. Epochs are timed from the first step to the last; evaluation is not in them.
+so that all of them meet the same state of the machine; quoted are medians, and the median of the ratio within
+a turn. A turn is a `fit` of one epoch, without evaluation.
 
     ours    kerasnorm.train's own path: speed_up, parts, augmentation and penalties
     stock   the same network, penalties and augmented batches in `fit` with Keras' own layers
     torch   the same network and penalties in a PyTorch loop, without augmentation; where torch is installed
     floor   ours without normalization, dropout, ReLU, penalties and augmentation: the convolutions alone
 
-and for a ResNet of 14 layers on a quarter as many 32x32x3 images, arrays given to `fit`, stock and ours; for the
+and for a ResNet of 14 layers on an eighth as many 32x32x3 images, arrays given to `fit`, stock and ours; for the
 study's networks on one core too. PyTorch is no dependency: `pip install torch` adds its column. Nothing else
 should run meanwhile; it takes a quarter of an hour.
 """
@@ -197,7 +197,7 @@ def work(kind: str, norm: str, cores: int, count: int, batch_size: int) -> None:
     """A worker: for each line on stdin train an epoch and print its seconds."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     os.environ["OMP_NUM_THREADS"] = str(cores)
-    count //= 4 if norm in RESNETS else 1
+    count //= 8 if norm in RESNETS else 1
     epoch = (
         torch_epoch(norm, count, batch_size)
         if kind == "torch"
@@ -246,7 +246,7 @@ def measure(arguments: argparse.Namespace, kinds: list[str], norm: str, cores: i
     """Medians of one network's candidates on that many cores; ratios are of speeds, to `stock`."""
     rounds = list(turns(arguments, [(kind, norm) for kind in kinds], cores))
     stock = kinds.index("stock")
-    images = arguments.images // (4 if norm in RESNETS else 1)
+    images = arguments.images // (8 if norm in RESNETS else 1)
     result = {}
     for index, kind in enumerate(kinds):
         result[kind] = {
@@ -262,7 +262,7 @@ def main() -> int:
     """Measure every network, and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--images", type=int, default=12800)
+    parser.add_argument("--images", type=int, default=25600)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--networks", nargs="+", default=[*NORMS, *RESNETS])
     parser.add_argument("--no-record", action="store_true", help="print only")

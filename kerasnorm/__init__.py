@@ -17,9 +17,14 @@ _HOME = {
     "load_data": "data",
     "augment_images": "augment",
     "training_batches": "augment",
+    "restore": "fast",
+    "set_threads": "fast",
+    "speed_up": "fast",
+    "steps_per_execution": "fast",
     "build_cnn": "models",
     "plot_curves": "plots",
     "plot_misclassified": "plots",
+    "plot_overlaid": "plots",
     "unnormalize": "plots",
     "RECIPES": "recipes",
     "Recipe": "recipes",
@@ -32,8 +37,9 @@ if TYPE_CHECKING:
     from kerasnorm.augment import augment_images, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, StepDecay, step_decay
     from kerasnorm.data import Dataset, load_data
+    from kerasnorm.fast import restore, set_threads, speed_up, steps_per_execution
     from kerasnorm.models import build_cnn
-    from kerasnorm.plots import plot_curves, plot_misclassified, unnormalize
+    from kerasnorm.plots import plot_curves, plot_misclassified, plot_overlaid, unnormalize
     from kerasnorm.recipes import RECIPES, Recipe
     from kerasnorm.regularizers import l1l2
     from kerasnorm.train import train

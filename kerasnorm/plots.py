@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -16,6 +17,8 @@ from export.command import UserError
 # carry the difference too.
 TRAIN = {"color": "#0072B2", "linestyle": "--", "label": "train"}
 TEST = {"color": "#D55E00", "linestyle": "-", "label": "test"}
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+STYLES = ("-", "--", "-.", ":")
 
 
 def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figure:
@@ -59,6 +62,52 @@ def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figu
         left.yaxis.set_major_formatter("{x:g}")
         left.yaxis.set_minor_formatter(NullFormatter())
     figure.suptitle(title)
+    return figure
+
+
+def plot_overlaid(values: Mapping[str, Sequence[Sequence[float]]], label: str, title: str = "") -> Figure:
+    """One quantity over the epochs for several models: the mean over their runs, with a band from least to most.
+
+    Args:
+        values: for each model's name its runs, each a value by epoch; the runs of a model are of one length.
+        label: label of the vertical axis.
+        title: title of the figure.
+
+    Raises:
+        UserError: there is no model, or the runs of one differ in length.
+    """
+    lengths = {name: {len(run) for run in runs} for name, runs in values.items()}
+    if not values or any(len(found) != 1 or found == {0} for found in lengths.values()):
+        raise UserError(
+            f"plot_overlaid: expected runs of one length for each model, got {lengths or 'no model'}"
+        )
+    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    for (name, runs), color, style in zip(values.items(), itertools.cycle(COLORS), itertools.cycle(STYLES)):
+        epochs = np.arange(1, len(runs[0]) + 1)
+        marker = "o" if len(epochs) == 1 else None
+        axes.plot(epochs, np.mean(runs, axis=0), color=color, linestyle=style, marker=marker, label=name)
+        axes.fill_between(
+            epochs, np.min(runs, axis=0), np.max(runs, axis=0), color=color, alpha=0.18, linewidth=0
+        )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(label)
+    axes.set_title(title)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    if "%" in label:
+        # The first epochs would squeeze what matters into the last millimetre.
+        means = np.concatenate([np.mean(runs, axis=0) for runs in values.values()])
+        top = max(float(np.max(runs)) for runs in values.values())
+        axes.set_ylim(bottom=min(np.percentile(means, 10), top - 0.5), top=min(100.0, top + 0.1))
+    elif min(np.min(runs) for runs in values.values()) > 0:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.legend()
     return figure
 
 

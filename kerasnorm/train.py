@@ -386,6 +386,19 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
     return dataclasses.replace(RECIPES[arguments.recipe], **given)
 
 
+def recipe_arguments(arguments: argparse.Namespace) -> list[str]:
+    """The words that give `kerasnorm.train` the same hyper-parameters as were given here."""
+    words = []
+    for field in dataclasses.fields(Recipe):
+        if field.name != "name" and hasattr(arguments, field.name):
+            value, option = getattr(arguments, field.name), field.name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{option}" if value else f"--no-{option}")
+            else:
+                words += [f"--{option}", str(value)]
+    return words
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, train, print what came of it."""
     arguments = parser().parse_args(argv)

@@ -91,8 +91,51 @@ def int8_table() -> str:
     return "\n".join(lines)
 
 
+def train_record() -> dict[str, Any]:
+    """What benchmarks/train_throughput.py recorded."""
+    record: dict[str, Any] = json.loads((ROOT / "docs/bench/train.json").read_text())
+    return record
+
+
+def throughput_table() -> str:
+    """Images per second of a training epoch, each network's candidates side by side."""
+    record = train_record()
+    lines = [
+        "| norm | stock Keras layers | kerasnorm | ratio | PyTorch (no augmentation) | the convolutions alone "
+        "| share of them reached | ratio on one core |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for norm in NAMES:
+        kinds = record["networks"][norm]
+        speed = {kind: f"{value['images_per_second']:,}" for kind, value in kinds.items()}
+        share = kinds["ours"]["ratio"] / kinds["floor"]["ratio"]
+        lines.append(
+            f"| {norm} | {speed['stock']} | {speed['ours']} | **{kinds['ours']['ratio']:.2f}x** "
+            f"| {speed.get('torch', '')} | {speed['floor']} | {100 * share:.0f} % "
+            f"| {record['one_core'][norm]['ours']['ratio']:.2f}x |"
+        )
+    return "\n".join(lines)
+
+
+def resnet_table() -> str:
+    """The fast layers in a bigger network."""
+    lines = [
+        "| ResNet of 14 layers, 32x32x3 | stock Keras layers | `speed_up` | ratio |",
+        "| --- | ---: | ---: | ---: |",
+    ]
+    for norm, name in (("bn", "BatchNormalization"), ("gn", "GroupNormalization(groups=8)")):
+        kinds = train_record()["networks"][f"resnet-{norm}"]
+        stock, ours = kinds["stock"], kinds["ours"]
+        lines.append(
+            f"| {name} | {stock['images_per_second']:,} | {ours['images_per_second']:,} | **{ours['ratio']:.2f}x** |"
+        )
+    return "\n".join(lines)
+
+
 TABLES = {
     "training": training_table,
+    "throughput": throughput_table,
+    "resnet": resnet_table,
     "speed": speed_table,
     "agreement": agreement_table,
     "int8": int8_table,

@@ -83,6 +83,25 @@ def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> No
     assert loaded.stdout.strip() == "[1.0, 1.0]", loaded.stderr
 
 
+def test_another_backend_trains_with_the_stock_layers(command: Command, tmp_path: Path) -> None:
+    pytest.importorskip("jax")
+    words = ("--norm", "bn", "--data", "digits", "--epochs", 2, "--out", "run")
+    done = command(TRAIN, *words, env={"KERAS_BACKEND": "jax"})
+    assert done.returncode == 0, done.stderr
+    assert sorted(file.name for file in (tmp_path / "run").iterdir()) == FILES
+    assert json.loads((tmp_path / "run/config.json").read_text())["versions"]["backend"] == "jax"
+    with open(tmp_path / "run/history.csv", newline="") as file:
+        losses = [float(row["cross_entropy"]) for row in csv.DictReader(file)]
+    assert losses[1] < losses[0]
+    model = keras.models.load_model(tmp_path / "run/model.keras")  # here, by TensorFlow
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    from kerasnorm import load_data
+
+    data = load_data("digits")
+    predicted = model.predict(data.x_test, verbose=0).argmax(1)
+    assert int((predicted != data.y_test).sum()) == metrics["misclassified"]
+
+
 SETTINGS = ("--norm", "gn", "--data", "digits", "--epochs", 6, "--step-size", 2, "--seed", 3)
 
 
