@@ -137,6 +137,7 @@ def test_wrong_use_is_one_line_and_exit_code_2(here: Here, tmp_path: Path, words
     assert message in errors
 
 
+@pytest.mark.slow
 def test_a_study_that_is_cut_off_goes_on_where_it_was(here: Here, tmp_path: Path) -> None:
     words = (
         "--norms",

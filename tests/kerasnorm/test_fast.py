@@ -102,7 +102,7 @@ def is_fast(model: keras.Model) -> bool:
 
 # Model, normalization, size of the batch, parts; the last is a batch that is too small for its parts.
 CASES = [
-    *((cnn, "bn", 13, 1), (cnn, "bn", 13, 2), (cnn, "ln", 7, 2), (cnn, "gn", 7, 1), (cnn, "gn", 7, 2)),
+    *((cnn, "bn", 13, 1), (cnn, "bn", 13, 2), (cnn, "ln", 7, 2), (cnn, "gn", 7, 2)),
     *((residual, norm, 13, parts) for norm in ("bn", "gn") for parts in (1, 2, 3)),
     (residual, "bn", 2, 3),
 ]
@@ -165,11 +165,11 @@ def test_float64_agrees_to_float64(norm: str) -> None:
         np.testing.assert_allclose(ours, value, rtol=1e-9, atol=1e-10, err_msg=name)
 
 
-@pytest.mark.parametrize("norm", ["bn", "ln", "gn"])
+@pytest.mark.parametrize("norm", ["bn", "gn"])
 def test_fit_follows_the_stock_model(norm: str) -> None:
     """Ten steps of plain `fit`, callbacks and steps_per_execution included, with batches that don't divide."""
     x, y = images((95, 28, 28, 1))
-    stock, fast = pair(cnn(norm), 2)
+    stock, fast = pair(lambda: build_cnn(norm, dropout=0.0, l1=0.001, l2=0.0005, blocks=1), 2)
     losses = []
     for model in (stock, fast):
         model.compile(

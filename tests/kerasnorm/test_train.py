@@ -39,7 +39,7 @@ def train_here(here: Here, monkeypatch: pytest.MonkeyPatch) -> Here:
     return partial(here, cli)
 
 
-@pytest.mark.parametrize("norm", ["bn", "ln", "gn"])
+@pytest.mark.parametrize("norm", ["bn", pytest.param("ln", marks=pytest.mark.slow), "gn"])
 def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> None:
     done = command(TRAIN, "--norm", norm, "--data", "digits", "--epochs", 1)
     assert (done.returncode, done.stderr) == (0, "")
