@@ -228,10 +228,8 @@ def _run(graph: Any, inputs: list[_Parts], training: bool | None) -> list[_Parts
         if isinstance(layer, keras.Model):
             return _run(functional(layer), tensors, training)
         if training is not None and "training" in inspect.signature(layer.call).parameters:
-            kwargs = {
-                **kwargs,
-                "training": training,
-            }  # as Keras does; the graph remembers the builder's False
+            # As Keras does: the graph remembers the False of its building.
+            kwargs = {**kwargs, "training": training}
         fused = type(layer) is keras.layers.BatchNormalization
         if fused and _is_fused(layer, tensors[0].values[0], kwargs.get("training")):
             return [_Parts(_batch_normalization(layer, tensors[0].values))]

@@ -78,6 +78,7 @@ def batch_normalization(
             )[0]
 
         def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            # Behind the parts' gradients come those of mean and variance, which nothing is trained by.
             direct = [
                 tf.raw_ops.FusedBatchNormGradV3(
                     y_backprop=dy,
@@ -89,9 +90,7 @@ def batch_normalization(
                     epsilon=epsilon,
                     is_training=False,
                 )[:3]
-                for x, dy in zip(
-                    parts, gradients, strict=False
-                )  # behind them come those of mean and variance
+                for x, dy in zip(parts, gradients, strict=False)
             ]
             d_gamma = tf.add_n([part_d_gamma for _, part_d_gamma, _ in direct])
             d_beta = tf.add_n([part_d_beta for _, _, part_d_beta in direct])
