@@ -1,0 +1,161 @@
+"""Checkpoints of PyTorch: by their arrays alone, and against PyTorch itself where it is installed."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from export.command import UserError
+from kerasnorm import build_cnn
+from kerasnorm.pytorch import (
+    main,
+    model_from_state_dict,
+    read_state_dict,
+    state_dict_from_model,
+    write_state_dict,
+)
+
+NORMS = ["bn", "ln", "gn"]
+
+
+def golden(norm: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+    """The reference's starting weights under PyTorch's names, images, and its log-probabilities."""
+    with np.load(Path(__file__).parent.parent / f"golden/seed_{norm}.npz", allow_pickle=False) as file:
+        state: dict[str, np.ndarray] = {}
+        for block in range(5):
+            kernel = file[f"init/conv{block}/kernel"]
+            state[f"features.{block}.0.weight"] = kernel.transpose(3, 2, 0, 1)
+            state[f"features.{block}.2.weight"] = file[f"init/norm{block}/gamma"]
+            state[f"features.{block}.2.bias"] = file[f"init/norm{block}/beta"]
+            if norm == "bn":
+                state[f"features.{block}.2.running_mean"] = file[f"init/norm{block}/moving_mean"]
+                state[f"features.{block}.2.running_var"] = file[f"init/norm{block}/moving_variance"]
+                state[f"features.{block}.2.num_batches_tracked"] = np.array(3)
+        state["classifier.weight"] = file["init/head/kernel"].T[:, :, None, None]
+        return state, file["x"][0][..., None], file["init/eval_log_probs"]
+
+
+def random_model(norm: str) -> keras.Model:
+    """A model none of whose weights is 0 or 1 throughout."""
+    model = build_cnn(norm, (20, 20, 3), num_classes=4, filters=8, blocks=2)
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if weight.dtype == "float32":
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    return model
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_reference_weights_give_the_reference_outputs(norm: str) -> None:
+    state, images, expected = golden(norm)
+    model = model_from_state_dict(state, norm, dtype="float64", dropout=0.0)
+    np.testing.assert_allclose(np.log(model(images)), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_back_and_forth(norm: str, tmp_path: Path) -> None:
+    model = random_model(norm)
+    file = tmp_path / "checkpoint.npz"
+    write_state_dict(file, state_dict_from_model(model))
+    again = model_from_state_dict(read_state_dict(file), norm, image_size=20)
+    for mine, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
+        if mine.dtype == np.float32:  # the rest are states of Dropout's random generators
+            np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_pytorch_computes_the_same(norm: str, tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
+    nn = torch.nn
+
+    def block(channels: int) -> list[Any]:
+        kinds = {
+            "bn": lambda: nn.BatchNorm2d(8),
+            "ln": lambda: nn.GroupNorm(1, 8),
+            "gn": lambda: nn.GroupNorm(2, 8),
+        }
+        return [nn.Conv2d(channels, 8, 3, bias=False), nn.ReLU(), kinds[norm](), nn.Dropout(0.05)]
+
+    network = nn.Sequential(
+        *block(3), *block(8), nn.MaxPool2d(2), *block(8), *block(8), nn.AdaptiveAvgPool2d(1)
+    )
+    network.append(nn.Conv2d(8, 4, 1, bias=False)).append(nn.Flatten()).append(nn.Softmax(-1)).eval()
+    images = np.random.default_rng(1).integers(0, 256, (5, 20, 20, 3))
+    pixels = torch.tensor((images / 255 - 0.1307) / 0.3081, dtype=torch.float32).permute(0, 3, 1, 2)
+
+    # From PyTorch: names of its own, wrapped as training scripts do, starting weights and statistics.
+    with torch.no_grad():
+        for name, tensor in network.state_dict().items():
+            if not name.endswith("num_batches_tracked"):
+                tensor.uniform_(0.5, 1.5) if tensor.ndim == 1 else tensor.uniform_(-0.3, 0.3)
+    torch.save({"state_dict": network.state_dict(), "epoch": 7}, tmp_path / "theirs.pt")
+    assert (
+        main(
+            [
+                str(tmp_path / "theirs.pt"),
+                "-o",
+                str(tmp_path / "m.keras"),
+                "--norm",
+                norm,
+                "--image-size",
+                "20",
+            ]
+        )
+        == 0
+    )
+    model = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_allclose(model(images), network(pixels).detach(), rtol=1e-4, atol=1e-5)
+
+    # And back, with other weights.
+    model = random_model(norm)
+    write_state_dict(tmp_path / "ours.pt", state_dict_from_model(model))
+    ours = torch.load(tmp_path / "ours.pt", weights_only=True)
+    network.load_state_dict(dict(zip(network.state_dict(), ours.values(), strict=True)))
+    np.testing.assert_allclose(model(images), network(pixels).detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_an_unsafe_checkpoint_is_refused(tmp_path: Path) -> None:
+    torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
+    torch.save({"state_dict": Path("somewhere")}, tmp_path / "bad.pt")
+    with pytest.raises(UserError, match="more than weights"):
+        read_state_dict(tmp_path / "bad.pt")
+    (tmp_path / "cut.pt").write_bytes(b"PK\x03\x04 not much")
+    with pytest.raises(UserError, match=r"cut\.pt: expected a readable checkpoint"):
+        read_state_dict(tmp_path / "cut.pt")
+
+
+def test_without_pytorch_the_message_names_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    (tmp_path / "a.pt").write_bytes(b"")
+    with pytest.raises(UserError, match=r"expected PyTorch for a \.pt file, found none; pip install torch"):
+        read_state_dict(tmp_path / "a.pt")
+
+
+def test_wrong_checkpoints() -> None:
+    state, _, _ = golden("gn")
+    with pytest.raises(UserError, match="running_mean, running_var in each normalization for norm 'bn'"):
+        model_from_state_dict(state, "bn")
+    with pytest.raises(UserError, match=r"got 6 kernels and 4 normalizations"):
+        model_from_state_dict({key: value for key, value in state.items() if "0.2." not in key}, "gn")
+    with pytest.raises(UserError, match=r"expected finite floats in classifier\.weight"):
+        model_from_state_dict({**state, "classifier.weight": state["classifier.weight"] * np.nan}, "gn")
+    with pytest.raises(UserError, match=r"for conv1/kernel, got \(3, 3, 8, 16\)"):
+        model_from_state_dict({**state, "features.1.0.weight": state["features.1.0.weight"][:, :8]}, "gn")
+    with pytest.raises(UserError, match=r"got fc\.bias"):
+        model_from_state_dict({**state, "fc.bias": np.zeros((2, 2, 2))}, "gn")
+    with pytest.raises(UserError, match=r"expected a model of kerasnorm\.build_cnn"):
+        state_dict_from_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+
+
+def test_command_line_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"give --norm bn, ln or gn"):
+        main([str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.keras")])
+    with pytest.raises(UserError, match=r"expected a name ending in \.keras"):
+        main([str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.onnx"), "--norm", "bn"])
+    with pytest.raises(UserError, match=r"a\.npz: expected a \.npz file, found nothing"):
+        main([str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.keras"), "--norm", "bn"])
+    assert not (tmp_path / "m.keras").exists()
