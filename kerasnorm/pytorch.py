@@ -87,7 +87,8 @@ def write_state_dict(path: str | Path, state: Mapping[str, np.ndarray]) -> None:
     """
     path = Path(path)
     if path.suffix == ".npz":
-        write_whole(path, lambda temporary: np.savez(temporary, **state))
+        arrays: dict[str, Any] = dict(state)
+        write_whole(path, lambda temporary: np.savez(temporary, **arrays))
     elif path.suffix in TORCH_SUFFIXES:
         torch = _torch(path)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in state.items()}
