@@ -30,6 +30,7 @@ setup(
         "pillow>=10.3",
         "scikit-learn>=1.5",
         "scipy>=1.12",
+        "openpyxl>=3.1",
     ],
     extras_require={
         "test": ["pytest>=8.0", "ruff>=0.9", "mypy>=1.13", "hypothesis>=6.100", "jax>=0.4.35"],
