@@ -25,6 +25,7 @@ _HOME = {
     "plot_curves": "plots",
     "plot_misclassified": "plots",
     "plot_overlaid": "plots",
+    "plot_settings": "plots",
     "unnormalize": "plots",
     "RECIPES": "recipes",
     "Recipe": "recipes",
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.fast import restore, set_threads, speed_up, steps_per_execution
     from kerasnorm.models import build_cnn
-    from kerasnorm.plots import plot_curves, plot_misclassified, plot_overlaid, unnormalize
+    from kerasnorm.plots import plot_curves, plot_misclassified, plot_overlaid, plot_settings, unnormalize
     from kerasnorm.recipes import RECIPES, Recipe
     from kerasnorm.regularizers import l1l2
     from kerasnorm.train import train

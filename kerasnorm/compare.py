@@ -68,18 +68,9 @@ def plan(norms: Sequence[str], seeds: int, data: str, recipe: Recipe, folder: Pa
     ]
     for one in runs:
         if (one.path / rundir.CONFIG).exists():
-            config = rundir.read_json(one.path / rundir.CONFIG)
-            wanted = {
-                "norm": one.norm,
-                "seed": one.seed,
-                "recipe": dataclasses.asdict(recipe.for_norm(one.norm)),
-            }
-            for key, value in wanted.items():
-                if config.get(key) != value:
-                    raise UserError(
-                        f"{one.path}: expected a run of this study, got one with another {key}; "
-                        "name another folder with --runs"
-                    )
+            wanted = dataclasses.asdict(recipe.for_norm(one.norm))
+            config = {"norm": one.norm, "recipe": wanted, "seed": one.seed}
+            rundir.check_same(one.path, config, "name another folder with --runs")
     return runs
 
 

@@ -111,6 +111,49 @@ def plot_overlaid(values: Mapping[str, Sequence[Sequence[float]]], label: str, t
     return figure
 
 
+def plot_settings(
+    values: Mapping[str, Mapping[str, Sequence[float]]], xlabel: str, label: str, title: str = ""
+) -> Figure:
+    """One figure of several models at a few settings: a line through the means, and a dot for each run.
+
+    Args:
+        values: for each model's name and each setting, the runs' values; the settings are the same for all models.
+        xlabel: what the settings are.
+        label: label of the vertical axis.
+        title: title of the figure.
+
+    Raises:
+        UserError: there is no model, or the models' settings differ.
+    """
+    settings = {name: tuple(of_model) for name, of_model in values.items()}
+    if len(set(settings.values())) != 1 or not all(settings.values()):
+        raise UserError(
+            f"plot_settings: expected the same settings for each model, got {settings or 'no model'}"
+        )
+    names = next(iter(settings.values()))
+    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    axes = figure.subplots()
+    shifts = 0.12 * (np.arange(len(values)) - (len(values) - 1) / 2)  # or the models' dots hide each other
+    for (name, of_model), shift, color, style in zip(
+        values.items(), shifts, itertools.cycle(COLORS), itertools.cycle(STYLES)
+    ):
+        places = np.arange(len(names)) + shift
+        axes.plot(
+            places, [np.mean(runs) for runs in of_model.values()], color=color, linestyle=style, label=name
+        )
+        for place, runs in zip(places, of_model.values(), strict=True):
+            axes.plot([place] * len(runs), runs, "o", color=color, markersize=5)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlabel(xlabel)
+    axes.set_ylabel(label)
+    axes.set_title(title)
+    axes.grid(alpha=0.3)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    axes.legend()
+    return figure
+
+
 def _mark_learning_rates(axes: Axes, rates: Sequence[float], at_top: bool) -> None:
     for epoch in range(1, len(rates)):
         if not math.isclose(rates[epoch], rates[epoch - 1], rel_tol=1e-6):

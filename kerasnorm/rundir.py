@@ -73,7 +73,7 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
             f"{path}: expected a run directory, got one without {CONFIG}; name another with --out"
         )
     if taken and resume:
-        _check_same(path, config)
+        check_same(path, config)
         return (path / METRICS).exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -88,9 +88,18 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
     return False
 
 
-def _check_same(path: Path, config: Mapping[str, Any]) -> None:
+def check_same(
+    path: Path, config: Mapping[str, Any], way_out: str = "give the same settings, or --out for another place"
+) -> None:
+    """Check that the run in a directory is the one of `config`, in as many of norm, recipe, seed and data as it has.
+
+    Raises:
+        UserError: it is another run; `way_out` ends the message.
+    """
     old = read_json(path / CONFIG)
     for key in _SAME:
+        if key not in config:
+            continue
         mine, theirs = json.loads(json.dumps(config[key])), old.get(key)
         if key == "data":  # where the arrays lay may differ, but not what they are
             mine, theirs = mine["sha256"], (theirs or {}).get("sha256")
@@ -99,8 +108,7 @@ def _check_same(path: Path, config: Mapping[str, Any]) -> None:
                 key = next(name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name))
                 mine, theirs = mine.get(key), theirs.get(key)
             raise UserError(
-                f"{path}: expected to resume a run with {key}={mine}, got one with {key}={theirs}; "
-                "give the same settings, or --out for another place"
+                f"{path}: expected a run with {key}={mine}, got one with {key}={theirs}; {way_out}"
             )
 
 

@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kerasnorm.compare import NORM_NAMES
+
 ROOT = Path(__file__).resolve().parent.parent
 KERAS = "Keras' export"
-NAMES = {"bn": "Batch Normalization", "ln": "Layer Normalization", "gn": "Group Normalization"}
 
 
 def training_table() -> str:
@@ -19,7 +20,7 @@ def training_table() -> str:
         "| norm | penalties | parameters | test accuracy, last epoch | best epoch | train accuracy | minutes |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for norm, name in NAMES.items():
+    for norm, name in NORM_NAMES.items():
         folder = ROOT / f"docs/runs/{norm}-mnist-documented-seed0"
         config, metrics = (
             json.loads((folder / f"{file}.json").read_text()) for file in ("config", "metrics")
@@ -105,7 +106,7 @@ def throughput_table() -> str:
         "| share of them reached | ratio on one core |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for norm in NAMES:
+    for norm in NORM_NAMES:
         kinds = record["networks"][norm]
         speed = {kind: f"{value['images_per_second']:,}" for kind, value in kinds.items()}
         share = kinds["ours"]["ratio"] / kinds["floor"]["ratio"]
