@@ -78,9 +78,13 @@ def run_part(part: str) -> None:
     else:
         data = load_data("mnist")
         RUNS.mkdir(exist_ok=True)
-        arrays = (data.x_train[:BATCH_IMAGES], data.y_train[:BATCH_IMAGES], data.x_test, data.y_test)
-        names = ("x_train", "y_train", "x_test", "y_test")
-        np.savez_compressed(RUNS / f"{SMALL}.npz", **dict(zip(names, arrays, strict=True)))
+        np.savez_compressed(
+            RUNS / f"{SMALL}.npz",
+            x_train=data.x_train[:BATCH_IMAGES],
+            y_train=data.y_train[:BATCH_IMAGES],
+            x_test=data.x_test,
+            y_test=data.y_test,
+        )
         for size in reversed(BATCH_SIZES):
             options = ["--recipe", "notebook", "--epochs", str(BATCH_EPOCHS), "--batch-size", str(size)]
             options += ["--learning-rate", str(0.025 * size / 128)]

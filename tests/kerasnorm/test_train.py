@@ -161,7 +161,7 @@ def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(
     assert "parts: the run is complete already" in output
     code, _, errors = train_here(*words, "--resume", "--momentum", 0.5)
     assert code == 2
-    assert "expected to resume a run with momentum=0.5, got one with momentum=0.8" in errors
+    assert "expected a run with momentum=0.5, got one with momentum=0.8" in errors
     code, _, errors = train_here(*words)
     assert code == 2
     assert "expected a new directory, got one with files; give --resume" in errors
