@@ -26,6 +26,7 @@ _HOME = {
     "plot_misclassified": "plots",
     "plot_overlaid": "plots",
     "plot_settings": "plots",
+    "plot_shared": "plots",
     "unnormalize": "plots",
     "RECIPES": "recipes",
     "Recipe": "recipes",
@@ -40,7 +41,14 @@ if TYPE_CHECKING:
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.fast import restore, set_threads, speed_up, steps_per_execution
     from kerasnorm.models import build_cnn
-    from kerasnorm.plots import plot_curves, plot_misclassified, plot_overlaid, plot_settings, unnormalize
+    from kerasnorm.plots import (
+        plot_curves,
+        plot_misclassified,
+        plot_overlaid,
+        plot_settings,
+        plot_shared,
+        unnormalize,
+    )
     from kerasnorm.recipes import RECIPES, Recipe
     from kerasnorm.regularizers import l1l2
     from kerasnorm.train import train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from export.command import UserError
@@ -151,6 +153,46 @@ def plot_settings(
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.legend()
+    return figure
+
+
+def light_colors(count: int) -> list[str]:
+    """Light colours, as RRGGBB; neighbours differ most (steps of the golden ratio round the circle of hues)."""
+    colors = []
+    for index in range(count):
+        parts = colorsys.hls_to_rgb(index * 0.618034 % 1, 0.8, 0.65)
+        colors.append("".join(f"{round(255 * part):02X}" for part in parts))
+    return colors
+
+
+def plot_shared(values: np.ndarray, sets: Sequence[tuple[str, range, range]], title: str = "") -> Figure:
+    """The values of a few images, those that share a mean and a variance in one colour.
+
+    Args:
+        values: (images, height, width, channels); images are drawn downwards, channels to the right.
+        sets: label, images and channels of each set that shares them, as `workbook.Example.sets` gives them.
+        title: title of the figure.
+    """
+    images, height, width, channels = values.shape
+    figure = Figure(figsize=(0.32 * channels * (width + 1) + 0.9, 0.3 * images * (height + 1) + 0.7))
+    axes = figure.subplots()
+    for (_, rows, columns), color in zip(sets, light_colors(len(sets)), strict=True):
+        for image, channel, y, x in itertools.product(rows, columns, range(height), range(width)):
+            place = (channel * (width + 0.5) + x, image * (height + 0.5) + y)
+            axes.add_patch(Rectangle(place, 1, 1, facecolor=f"#{color}", edgecolor="0.4", linewidth=0.6))
+            text = f"{values[image, y, x, channel]:.3g}"
+            axes.text(place[0] + 0.5, place[1] + 0.5, text, ha="center", va="center", fontsize=8)
+    axes.set_xlim(-0.1, channels * (width + 0.5) - 0.4)
+    axes.set_ylim(images * (height + 0.5) - 0.4, -0.1)
+    names = [f"channel {channel + 1}" for channel in range(channels)]
+    axes.set_xticks(np.arange(channels) * (width + 0.5) + width / 2, names)
+    names = [f"image {image + 1}" for image in range(images)]
+    axes.set_yticks(np.arange(images) * (height + 0.5) + height / 2, names)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set_aspect("equal")
+    axes.set_frame_on(False)
+    axes.set_title(title)
     return figure
 
 

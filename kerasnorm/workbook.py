@@ -8,7 +8,6 @@ values by live formulas: change a value, a gamma or a beta, and the rest follows
 from __future__ import annotations
 
 import argparse
-import colorsys
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 
 from export.command import Parser, UserError, run
 from export.files import write_whole
+from kerasnorm.plots import light_colors
 from kerasnorm.recipes import NORMS
 
 LAYERS = ("Layer N", "Layer N+1")
@@ -256,7 +256,7 @@ def _write_norm(sheet: Worksheet, example: Example, norm: str) -> None:
     sheet["A3"] = "epsilon"
     _frame(sheet[EPSILON_CELL.replace("$", "")], _EDITABLE, "0E+00").value = EPSILON
     sets = example.sets(norm)
-    fills = [PatternFill("solid", start_color=color) for color in _colors(len(sets))]
+    fills = [PatternFill("solid", start_color=color) for color in light_colors(len(sets))]
     for layer, title in enumerate(LAYERS):
         places = Places.of(example, layer)
         source = value_grid(example, layer)
@@ -347,15 +347,6 @@ def _frame(cell: Cell, fill: PatternFill, number_format: str) -> Cell:
     cell.border = Border(left=_THIN, right=_THIN, top=_THIN, bottom=_THIN)
     cell.number_format = number_format
     return cell
-
-
-def _colors(count: int) -> list[str]:
-    """Light colours, as RRGGBB; neighbours differ most (steps of the golden ratio round the circle)."""
-    colors = []
-    for index in range(count):
-        red, green, blue = colorsys.hls_to_rgb(index * 0.618034 % 1, 0.8, 0.65)
-        colors.append("".join(f"{round(255 * part):02X}" for part in (red, green, blue)))
-    return colors
 
 
 def parser() -> argparse.ArgumentParser:

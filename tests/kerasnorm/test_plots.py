@@ -3,7 +3,8 @@ from io import BytesIO
 import numpy as np
 import pytest
 
-from kerasnorm import plot_curves, plot_misclassified, unnormalize
+from kerasnorm import plot_curves, plot_misclassified, plot_settings, plot_shared, unnormalize
+from kerasnorm.workbook import Example
 
 HISTORY = {
     "loss": [1.0, 0.5, 0.4],
@@ -74,3 +75,29 @@ def test_unnormalize_undoes_the_normalization() -> None:
     assert unnormalize(np.array([[9.0, -9.0]], np.float32), 0.5, 0.5).tolist() == [[1, 0]]
     with pytest.raises(ValueError, match="or one for each of the 1 channels"):
         unnormalize(grey, mean, std)
+
+
+def test_settings_show_means_and_every_run() -> None:
+    values = {"bn": {"2": [90.0, 92.0], "8": [95.0, 97.0]}, "gn": {"2": [96.0, 96.5], "8": [97.0, 98.0]}}
+    axes = plot_settings(values, "batch size", "accuracy, %").axes[0]
+    lines = [line for line in axes.lines if line.get_label() in values]
+    np.testing.assert_allclose(lines[0].get_ydata(), [91, 96])
+    np.testing.assert_allclose(lines[1].get_ydata(), [96.25, 97.5])
+    dots = [line for line in axes.lines if line not in lines]
+    assert sorted(value for line in dots for value in line.get_ydata()) == sorted(
+        value for of_norm in values.values() for runs in of_norm.values() for value in runs
+    )
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "8"]
+    with pytest.raises(ValueError, match="expected the same settings for each model"):
+        plot_settings({"bn": {"2": [1.0]}, "gn": {"8": [1.0]}}, "", "")
+
+
+def test_shared_values_have_one_colour_for_each_set() -> None:
+    example = Example(images=2, channels=4, groups=2)
+    figure = plot_shared(example.values()[0], example.sets("gn"))
+    axes = figure.axes[0]
+    assert len(axes.patches) == 2 * 4 * 2 * 2
+    colours = {patch.get_xy(): patch.get_facecolor() for patch in axes.patches}
+    assert len(set(colours.values())) == 4
+    assert colours[0, 0] == colours[3.5, 1] != colours[5, 0]  # channels 1 and 2, then 3 of the first image
+    assert axes.texts[0].get_text() == str(example.values()[0, 0, 0, 0, 0])
