@@ -33,7 +33,16 @@ setup(
         "openpyxl>=3.1",
     ],
     extras_require={
-        "test": ["pytest>=8.0", "ruff>=0.9", "mypy>=1.13", "hypothesis>=6.100", "jax>=0.4.35"],
+        "test": [
+            "pytest>=8.0",
+            "ruff>=0.9",
+            "mypy>=1.13",
+            "hypothesis>=6.100",
+            "jax>=0.4.35",
+            "nbclient>=0.10",
+            "ipykernel>=6.29",
+            "types-openpyxl>=3.1",
+        ],
     },
     entry_points={
         "console_scripts": [

@@ -2,6 +2,7 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 
 from kerasnorm import plot_curves, plot_misclassified, plot_settings, plot_shared, unnormalize
 from kerasnorm.workbook import Example
@@ -97,7 +98,8 @@ def test_shared_values_have_one_colour_for_each_set() -> None:
     figure = plot_shared(example.values()[0], example.sets("gn"))
     axes = figure.axes[0]
     assert len(axes.patches) == 2 * 4 * 2 * 2
-    colours = {patch.get_xy(): patch.get_facecolor() for patch in axes.patches}
+    squares = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    colours = {square.get_xy(): square.get_facecolor() for square in squares}
     assert len(set(colours.values())) == 4
     assert colours[0, 0] == colours[3.5, 1] != colours[5, 0]  # channels 1 and 2, then 3 of the first image
     assert axes.texts[0].get_text() == str(example.values()[0, 0, 0, 0, 0])
