@@ -21,15 +21,20 @@ def augment_images(
     rotation: float = 7.0,
     brightness: float = 0.1,
     contrast: float = 0.1,
+    shift: float = 0.0,
+    zoom: float = 0.0,
+    shear: float = 0.0,
     fill: float = 1.0,
 ) -> tf.Tensor:
-    """Change a whole batch at random, each image in its own way: brightness, contrast, then rotation.
+    """Change a whole batch at random, each image in its own way: brightness, contrast, then its geometry.
 
-    As the reference's ColorJitter and RandomRotation, with bilinear interpolation:
+    The defaults are the reference's ColorJitter and RandomRotation, with bilinear interpolation:
 
         x <- clip(b x),                      b ~ U(1 - brightness, 1 + brightness)
         x <- clip(mean(x) + c (x - mean(x))),  c ~ U(1 - contrast, 1 + contrast), mean over the image
-        x <- x rotated about its centre by a ~ U(-rotation, rotation) degrees, `fill` where nothing was
+        x <- x sheared, zoomed and rotated about its centre, then shifted, `fill` where nothing was:
+             angle ~ U(-rotation, rotation), size ~ U(1 - zoom, 1 + zoom), shear ~ U(-shear, shear),
+             shift in height and width ~ U(-shift, shift)
 
     Args:
         images: (batch, height, width, channels), pixels 0..255.
@@ -37,14 +42,17 @@ def augment_images(
         rotation: largest rotation, degrees.
         brightness: largest relative change of brightness, 0..1.
         contrast: largest relative change of contrast, 0..1.
-        fill: grey level, 0..255, of corners that the rotation uncovers.
+        shift: largest shift, pixels.
+        zoom: largest relative change of size, 0 <= zoom < 1.
+        shear: largest shear, pixels in width per pixel in height.
+        fill: grey level, 0..255, of what the changes uncover.
 
     Returns:
         (batch, height, width, channels) float32, pixels 0..255.
     """
     images = tf.cast(images, tf.float32)
     batch = tf.shape(images)[0]
-    draws = tf.random.stateless_uniform((3, batch), seed, -1.0, 1.0)
+    draws = tf.random.stateless_uniform((7, batch), seed, -1.0, 1.0)
     if brightness:
         factor = 1 + brightness * draws[0][:, None, None, None]
         images = tf.clip_by_value(images * factor, 0.0, 255.0)
@@ -52,12 +60,19 @@ def augment_images(
         factor = 1 + contrast * draws[1][:, None, None, None]
         mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
         images = tf.clip_by_value(mean + factor * (images - mean), 0.0, 255.0)
-    if rotation:
+    if rotation or shift or zoom or shear:
         height, width = images.shape[1:3]
-        angle = draws[2] * (rotation * math.pi / 180)
         images = tf.raw_ops.ImageProjectiveTransformV3(
             images=images,
-            transforms=rotation_about_centre(angle, height, width),
+            transforms=affine_about_centre(
+                draws[2] * (rotation * math.pi / 180),
+                1 + zoom * draws[3],
+                shear * draws[4],
+                shift * draws[5],
+                shift * draws[6],
+                height,
+                width,
+            ),
             output_shape=(height, width),
             fill_value=fill,
             interpolation="BILINEAR",
@@ -66,14 +81,37 @@ def augment_images(
     return images
 
 
-def rotation_about_centre(angle: tf.Tensor, height: int, width: int) -> tf.Tensor:
-    """Projective transforms (batch, 8), output to input pixels, for `angle` (batch,) in radians."""
+def affine_about_centre(
+    angle: tf.Tensor,
+    size: tf.Tensor,
+    shear: tf.Tensor,
+    down: tf.Tensor,
+    right: tf.Tensor,
+    height: int,
+    width: int,
+) -> tf.Tensor:
+    """Projective transforms (batch, 8), output to input pixels, that shear, zoom, rotate, then shift an image.
+
+    The inverse of that map: in = centre + S^-1 R^-1 (out - centre - shift) / size, with R^-1 the rotation by `angle`
+    in (x, y), and S^-1: x <- x + shear * y.
+
+    Args:
+        angle: radians, (batch,), as all that follow.
+        size: factor of the size.
+        shear: pixels in width per pixel in height.
+        down: shift, pixels.
+        right: shift, pixels.
+        height: of the images, pixels.
+        width: likewise.
+    """
+    cos, sin, zero = tf.cos(angle) / size, tf.sin(angle) / size, tf.zeros_like(angle)
+    a, b = cos + shear * sin, -sin + shear * cos
     centre_x, centre_y = (width - 1) / 2, (height - 1) / 2
-    cos, sin, zero = tf.cos(angle), tf.sin(angle), tf.zeros_like(angle)
+    x, y = centre_x + right, centre_y + down
     return tf.stack(
         [
-            *(cos, -sin, centre_x - cos * centre_x + sin * centre_y),
-            *(sin, cos, centre_y - sin * centre_x - cos * centre_y),
+            *(a, b, centre_x - a * x - b * y),
+            *(sin, cos, centre_y - sin * x - cos * y),
             *(zero, zero),
         ],
         axis=1,
@@ -96,6 +134,9 @@ def training_batches(
     rotation: float = 7.0,
     brightness: float = 0.1,
     contrast: float = 0.1,
+    shift: float = 0.0,
+    zoom: float = 0.0,
+    shear: float = 0.0,
     fill: float = 1.0,
 ) -> tf.data.Dataset:
     """Batches (images, labels) for `model.fit`, from epoch `initial_epoch` to the last.
@@ -105,7 +146,7 @@ def training_batches(
 
     Args:
         x: images, (n, height, width, channels), pixels 0..255; held in memory.
-        y: labels, (n,).
+        y: labels, (n,), or (n, classes) where they are shares.
         batch_size: images per batch, 1 to n.
         epochs: number of the last epoch.
         seed: order of the images and their augmentation follow from it.
@@ -113,6 +154,9 @@ def training_batches(
         rotation: see `augment_images`, as for the ones that follow.
         brightness: likewise.
         contrast: likewise.
+        shift: likewise.
+        zoom: likewise.
+        shear: likewise.
         fill: likewise.
 
     Raises:
@@ -137,6 +181,9 @@ def training_batches(
             rotation=rotation,
             brightness=brightness,
             contrast=contrast,
+            shift=shift,
+            zoom=zoom,
+            shear=shear,
             fill=fill,
         )
         return augmented, tf.gather(labels, places)

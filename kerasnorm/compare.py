@@ -51,7 +51,7 @@ class Run:
         return (self.path / rundir.METRICS).exists()
 
 
-def plan(norms: Sequence[str], seeds: int, data: str, recipe: Recipe, folder: Path) -> list[Run]:
+def plan(norms: Sequence[str], seeds: int, name: str, recipe: Recipe, folder: Path) -> list[Run]:
     """The runs of a study, seed by seed, so that one that is cut off has every norm.
 
     Raises:
@@ -61,7 +61,6 @@ def plan(norms: Sequence[str], seeds: int, data: str, recipe: Recipe, folder: Pa
         raise UserError(f"seeds: expected 1 or more, got {seeds}")
     if len(set(norms)) != len(norms):
         raise UserError(f"norms: expected each once, got {' '.join(norms)}")
-    name = Path(data).stem
     runs = [
         Run(norm, seed, folder / f"{norm}-{name}-{recipe.name}-seed{seed}")
         for seed, norm in itertools.product(range(seeds), norms)
@@ -243,6 +242,13 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--recipe", default="documented", choices=RECIPES, help="default: documented")
     parser.add_argument(
+        "--held-out",
+        type=int,
+        default=0,
+        metavar="N",
+        help="test on the last N training images, which are not trained on: to choose a recipe by (default: 0)",
+    )
+    parser.add_argument(
         "--runs", default="runs", metavar="DIR", help="folder of the run directories (default: runs)"
     )
     parser.add_argument(
@@ -265,14 +271,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         data = load_data("auto").name
     folder = Path(arguments.runs)
-    runs = plan(arguments.norms, arguments.seeds, data, recipe, folder)
-    words = ["--data", data, "--recipe", arguments.recipe, *recipe_arguments(arguments)]
+    name = Path(data).stem + (f"-held-out-{arguments.held_out}" if arguments.held_out else "")
+    runs = plan(arguments.norms, arguments.seeds, name, recipe, folder)
+    words = ["--data", data, "--recipe", arguments.recipe, "--held-out", str(arguments.held_out)]
+    words += recipe_arguments(arguments)
     try:
         train_all(runs, words, arguments.jobs, lambda line: print(line, flush=True))
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command goes on where it was") from None
-    out = Path(arguments.out) if arguments.out else folder / f"compare-{Path(data).stem}-{recipe.name}"
-    title = f"{Path(data).stem}, recipe {recipe.name}, {recipe.epochs} epochs, {arguments.seeds} seeds"
+    out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
+    title = f"{name}, recipe {recipe.name}, {recipe.epochs} epochs, {arguments.seeds} seeds"
     write_study(runs, arguments.norms, title, out)
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     print(f"{out / 'report.html'}: the same with plots and misclassified images")

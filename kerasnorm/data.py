@@ -9,7 +9,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -106,6 +106,27 @@ class Dataset:
             digest.update(f"{key} {array.dtype.str} {array.shape}\n".encode())
             digest.update(array.data)
         return digest.hexdigest()
+
+
+def hold_out(dataset: Dataset, count: int) -> Dataset:
+    """The last `count` training images as the test images: a validation split, to choose a recipe by.
+
+    Raises:
+        UserError: there are not that many images.
+    """
+    if not 1 <= count < len(dataset.x_train):
+        raise UserError(
+            f"hold_out: expected 1 to {len(dataset.x_train) - 1} of the {len(dataset.x_train)} training images, "
+            f"got {count}"
+        )
+    return replace(
+        dataset,
+        name=f"{dataset.name}-held-out-{count}",
+        x_train=dataset.x_train[:-count],
+        y_train=dataset.y_train[:-count],
+        x_test=dataset.x_train[-count:],
+        y_test=dataset.y_train[-count:],
+    )
 
 
 def load_data(data: str | os.PathLike[str] = "auto") -> Dataset:

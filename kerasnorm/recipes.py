@@ -15,6 +15,10 @@ NORMS = ("bn", "ln", "gn")
 PENALTIES = {"bn": (0.001, 0.0005), "ln": (0.0, 0.0005), "gn": (0.001, 0.0)}
 
 
+# The fields of Recipe that are words, and what they may be.
+CHOICES = {"penalize": ("kernels", "all"), "schedule": ("step", "cosine")}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """The hyper-parameters of one training run; the defaults are the reference's documented ones.
@@ -58,14 +62,31 @@ class Recipe:
         default=True,
         metadata={"help": "scale SGD's velocity with the learning rate, as PyTorch's StepLR does"},
     )
+    schedule: Literal["step", "cosine"] = field(
+        default="step",
+        metadata={"help": "step: drops of the rate; cosine: linear warm-up, then half a cosine to 0"},
+    )
+    warmup: float = field(
+        default=0.0, metadata={"help": "cosine only: share of the training in which the rate rises from 0"}
+    )
+    ema: float = field(
+        default=0.0,
+        metadata={
+            "help": "momentum of the moving average of the weights that is evaluated and kept; 0: none"
+        },
+    )
+    label_smoothing: float = field(
+        default=0.0, metadata={"help": "share of each label that is spread over all classes"}
+    )
 
     # The augmentation of training images
     rotation: float = field(default=7.0, metadata={"help": "largest rotation, degrees"})
     brightness: float = field(default=0.1, metadata={"help": "largest relative change of brightness"})
     contrast: float = field(default=0.1, metadata={"help": "largest relative change of contrast"})
-    fill: float = field(
-        default=1.0, metadata={"help": "grey level, 0..255, of corners that a rotation uncovers"}
-    )
+    shift: float = field(default=0.0, metadata={"help": "largest shift in height and width, pixels"})
+    zoom: float = field(default=0.0, metadata={"help": "largest relative change of size"})
+    shear: float = field(default=0.0, metadata={"help": "largest shear, pixels in width per pixel in height"})
+    fill: float = field(default=1.0, metadata={"help": "grey level, 0..255, of what the changes uncover"})
 
     def __post_init__(self) -> None:
         """Check every range; the one place where a hyper-parameter can be refused."""
@@ -73,7 +94,7 @@ class Recipe:
             _check(name, getattr(self, name), "at least 1", lambda value: value >= 1)
         if self.groups is not None:
             _check("groups", self.groups, "at least 1", lambda value: value >= 1)
-        for name in ("dropout", "momentum"):
+        for name in ("dropout", "momentum", "ema", "warmup", "label_smoothing"):
             _check(name, getattr(self, name), "0 <= value < 1", lambda value: 0 <= value < 1)
         for name in ("l1", "l2"):
             if getattr(self, name) is not None:
@@ -82,11 +103,15 @@ class Recipe:
         _check("step_size", self.step_size, "0 or more", lambda value: value >= 0)
         _check("step_gamma", self.step_gamma, "0 < value <= 1", lambda value: 0 < value <= 1)
         _check("rotation", self.rotation, "0..180", lambda value: 0 <= value <= 180)
-        for name in ("brightness", "contrast"):
+        for name in ("brightness", "contrast", "shear"):
             _check(name, getattr(self, name), "0..1", lambda value: 0 <= value <= 1)
+        _check("shift", self.shift, "0 or more", lambda value: value >= 0)
+        _check("zoom", self.zoom, "0 <= value < 1", lambda value: 0 <= value < 1)
         _check("fill", self.fill, "0..255", lambda value: 0 <= value <= 255)
-        if self.penalize not in ("kernels", "all"):
-            raise UserError(f"penalize: expected 'kernels' or 'all', got {self.penalize!r}")
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                expected = " or ".join(map(repr, choices))
+                raise UserError(f"{name}: expected {expected}, got {getattr(self, name)!r}")
         if self.nesterov and self.momentum == 0:
             raise UserError(
                 "nesterov: expected a momentum above 0, got 0; set momentum or leave nesterov out"

@@ -21,8 +21,8 @@ import kerasnorm
 from export.command import CheckError, Parser, UserError, import_tensorflow_quietly, run
 from export.files import write_json, write_whole
 from kerasnorm import rundir
-from kerasnorm.data import NAMES, Dataset, load_data
-from kerasnorm.recipes import NORMS, RECIPES, Recipe, get_recipe
+from kerasnorm.data import NAMES, Dataset, hold_out, load_data
+from kerasnorm.recipes import CHOICES, NORMS, RECIPES, Recipe, get_recipe
 
 if TYPE_CHECKING:
     import keras
@@ -36,6 +36,7 @@ def train(
     recipe: str | Recipe = "documented",
     *,
     seed: int = 0,
+    held_out: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -52,6 +53,7 @@ def train(
         data: what `load_data` takes.
         recipe: a name of RECIPES, or a Recipe.
         seed: start of all random numbers, 0 to 2**31 - 1.
+        held_out: the last `held_out` training images take the test images' place, to choose a recipe by; 0: none.
         out: the run directory; None: runs/NORM-DATA-RECIPE-seedSEED.
         resume: go on with the run in that directory, if there is one.
         overwrite: replace the run in that directory.
@@ -70,6 +72,8 @@ def train(
     if not 0 <= seed < 2**31:
         raise UserError(f"seed: expected 0 to {2**31 - 1}, got {seed}")
     dataset = load_data(data)
+    if held_out:
+        dataset = hold_out(dataset, held_out)
     if recipe.batch_size > len(dataset.x_train):
         raise UserError(
             f"batch_size: expected at most {len(dataset.x_train)}, the number of training images, "
@@ -124,16 +128,48 @@ def _build(norm: str, dataset: Dataset, recipe: Recipe, parts: int) -> keras.Mod
         pixel_mean=dataset.pixel_mean,
         pixel_std=dataset.pixel_std,
     )
+    steps = steps_per_epoch(len(dataset.x_train), recipe.batch_size)
+    classes = "Categorical" if recipe.label_smoothing else "SparseCategorical"
     model.compile(
-        optimizer=keras.optimizers.SGD(
-            recipe.learning_rate, momentum=float(recipe.momentum), nesterov=recipe.nesterov
-        ),
-        loss="sparse_categorical_crossentropy",
+        optimizer=_optimizer(recipe, steps),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+        if recipe.label_smoothing
+        else "sparse_categorical_crossentropy",
         # Keras' loss has the penalties in it, for test images too; cross_entropy is the loss without.
-        metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
-        steps_per_execution=steps_per_execution(steps_per_epoch(len(dataset.x_train), recipe.batch_size)),
+        metrics=["accuracy", getattr(keras.metrics, f"{classes}Crossentropy")(name="cross_entropy")],
+        steps_per_execution=steps_per_execution(steps),
     )
     return speed_up(model, parts)
+
+
+def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """SGD as the recipe says; `steps` in an epoch."""
+    import keras
+
+    rate: Any = recipe.learning_rate
+    if recipe.schedule == "cosine":
+        total = recipe.epochs * steps
+        warmup = min(round(recipe.warmup * total), total - 1)
+        options = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+        rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, total - warmup, **options)
+    average = {"use_ema": True, "ema_momentum": float(recipe.ema)} if recipe.ema else {}
+    return keras.optimizers.SGD(rate, momentum=float(recipe.momentum), nesterov=recipe.nesterov, **average)
+
+
+def _callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
+    """What the recipe needs beside the optimizer: the drops of the rate, the averaged weights for evaluation."""
+    import keras
+
+    from kerasnorm.callbacks import StepDecay
+
+    callbacks: list[keras.callbacks.Callback] = []
+    if recipe.schedule == "step":
+        callbacks.append(
+            StepDecay(recipe.learning_rate, recipe.step_size, recipe.step_gamma, recipe.rescale_velocity)
+        )
+    if recipe.ema:
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    return callbacks
 
 
 def _fit_and_save(
@@ -146,8 +182,10 @@ def _fit_and_save(
     export: bool,
     interrupted: threading.Event,
 ) -> None:
+    import keras
+
     from kerasnorm.augment import steps_per_epoch, training_batches
-    from kerasnorm.callbacks import MisclassifiedImages, StepDecay
+    from kerasnorm.callbacks import MisclassifiedImages
     from kerasnorm.fast import restore
     from kerasnorm.plots import plot_curves, plot_misclassified
 
@@ -157,9 +195,12 @@ def _fit_and_save(
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     if done < recipe.epochs:
+        labels = [dataset.y_train, dataset.y_test]
+        if recipe.label_smoothing:
+            labels = [keras.utils.to_categorical(y, dataset.num_classes) for y in labels]
         batches = training_batches(
             dataset.x_train,
-            dataset.y_train,
+            labels[0],
             recipe.batch_size,
             epochs=recipe.epochs,
             initial_epoch=done,
@@ -167,20 +208,24 @@ def _fit_and_save(
             rotation=recipe.rotation,
             brightness=recipe.brightness,
             contrast=recipe.contrast,
+            shift=recipe.shift,
+            zoom=recipe.zoom,
+            shear=recipe.shear,
             fill=recipe.fill,
         )
-        decay = StepDecay(recipe.learning_rate, recipe.step_size, recipe.step_gamma, recipe.rescale_velocity)
         model.fit(
             batches,
             epochs=recipe.epochs,
             initial_epoch=done,
             steps_per_epoch=steps,
-            validation_data=(dataset.x_test, dataset.y_test),
+            validation_data=(dataset.x_test, labels[1]),
             validation_batch_size=min(512, len(dataset.x_test)),
-            callbacks=[decay, _progress_saver(path, history, interrupted)],
+            callbacks=[*_callbacks(recipe), _progress_saver(path, history, interrupted)],
             shuffle=False,  # the batches come shuffled
             verbose=verbose,
         )
+    elif recipe.ema:  # killed after its last epoch: the averaged weights are still beside the model
+        model.optimizer.finalize_variable_values(model.trainable_variables)
     wrong = MisclassifiedImages(dataset.x_test, dataset.y_test, limit=MISCLASSIFIED_SHOWN)
     wrong.collect(model)
     restore(model)  # what is saved and exported is the stock model
@@ -266,6 +311,7 @@ def _progress_saver(
         def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
             seconds = round(time.perf_counter() - self.start, 3)
             values = {key: float(value) for key, value in (logs or {}).items()}
+            values.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
             history.append({**values, "epoch": epoch + 1, "seconds": seconds})
             rundir.write_history(path, history)
             rundir.save_checkpoint(path, self.model, epoch + 1)
@@ -340,6 +386,13 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--recipe", default="documented", choices=RECIPES, help="default: documented")
     parser.add_argument("--seed", type=int, default=0, help="start of all random numbers (default: 0)")
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        default=0,
+        metavar="N",
+        help="test on the last N training images, which are not trained on: to choose a recipe by (default: 0)",
+    )
     parser.add_argument("--out", metavar="DIR", help="default: runs/NORM-DATA-RECIPE-seedSEED")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that directory")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in that directory")
@@ -368,8 +421,8 @@ def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:
         }
         if field.type == "bool":
             options["action"] = argparse.BooleanOptionalAction
-        elif field.name == "penalize":
-            options["choices"] = ("kernels", "all")
+        elif field.name in CHOICES:
+            options["choices"] = CHOICES[field.name]
         else:
             options["type"] = kinds[str(field.type)]
             options["metavar"] = "N" if "int" in str(field.type) else "X"
@@ -411,6 +464,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.data,
         recipe,
         seed=arguments.seed,
+        held_out=arguments.held_out,
         out=arguments.out,
         resume=arguments.resume,
         overwrite=arguments.overwrite,

@@ -4,7 +4,7 @@ import tensorflow as tf
 from PIL import Image
 
 from kerasnorm import augment_images, training_batches
-from kerasnorm.augment import rotation_about_centre, steps_per_epoch
+from kerasnorm.augment import affine_about_centre, steps_per_epoch
 
 SEED = tf.constant([1, 2], tf.int64)
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 20, 24, 1), np.uint8)
@@ -42,22 +42,70 @@ def test_pixels_stay_within_0_and_255() -> None:
     assert out.max() <= 255
 
 
-@pytest.mark.parametrize("degrees", [-7.0, 4.0, 30.0])
-def test_rotation_is_pillows(degrees: float) -> None:
+@pytest.mark.parametrize(
+    ("degrees", "size", "shear", "down", "right"),
+    [
+        (-7.0, 1.0, 0.0, 0.0, 0.0),
+        (30.0, 1.0, 0.0, 0.0, 0.0),
+        (4.0, 1.2, 0.2, 1.5, -2.0),
+        (-15.0, 0.8, -0.3, -2.0, 1.0),
+    ],
+)
+def test_geometry_is_pillows(degrees: float, size: float, shear: float, down: float, right: float) -> None:
     yy, xx = np.mgrid[:28, :28]
     smooth = (120 + 60 * np.sin(xx / 4) + 60 * np.cos(yy / 5)).astype(np.float32)
-    transforms = rotation_about_centre(tf.constant([np.deg2rad(degrees)], tf.float32), 28, 28)
+    numbers = [tf.constant([value], tf.float32) for value in (np.deg2rad(degrees), size, shear, down, right)]
     ours = tf.raw_ops.ImageProjectiveTransformV3(
         images=smooth[None, :, :, None],
-        transforms=transforms,
+        transforms=affine_about_centre(*numbers, height=28, width=28),
         output_shape=(28, 28),
         fill_value=1.0,
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     ).numpy()[0, :, :, 0]
-    theirs = np.asarray(Image.fromarray(smooth).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=1))
-    inside = np.s_[6:22, 6:22]  # the two treat the border differently
+
+    # The image is sheared and zoomed about its centre, then rotated, then shifted; Pillow is told the inverse.
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    about_centre = np.array([[cos, sin], [-sin, cos]]) @ (size * np.array([[1, -shear], [0, 1]]))
+    inverse = np.linalg.inv(about_centre)
+    centre = np.array([14, 14])  # Pillow counts from the corner of the first pixel
+    offset = centre - inverse @ (centre + np.array([right, down]))
+    coefficients = (*inverse[0], offset[0], *inverse[1], offset[1])
+    theirs = np.asarray(
+        Image.fromarray(smooth).transform(
+            (28, 28), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR, fillcolor=1
+        )
+    )
+    if (size, shear, down, right) == (1, 0, 0, 0):
+        rotated = Image.fromarray(smooth).rotate(degrees, Image.Resampling.BILINEAR, fillcolor=1)
+        np.testing.assert_allclose(theirs[6:22, 6:22], np.asarray(rotated)[6:22, 6:22], atol=1e-3, rtol=0)
+    inside = np.s_[8:20, 8:20]  # the two treat the border differently
     np.testing.assert_allclose(ours[inside], theirs[inside], atol=0.5, rtol=0)
+
+
+def test_shift_zoom_and_shear_stay_within_their_ranges() -> None:
+    point: np.ndarray = np.zeros((3000, 21, 21, 1), np.uint8)
+    point[:, 10, 10] = 200  # the centre, which a shift alone moves
+    options = {"rotation": 0, "brightness": 0, "contrast": 0, "fill": 0}
+    yy, xx = np.mgrid[:21, :21]
+    out = augment_images(point, SEED, shift=2.0, **options).numpy()[..., 0] / 200
+    for axis in (yy, xx):
+        moved = (out * axis).sum((1, 2)) - 10
+        assert -2 <= moved.min() < -1.98
+        assert 1.98 < moved.max() <= 2
+    stay = augment_images(point, SEED, zoom=0.2, shear=0.3, **options).numpy()
+    np.testing.assert_allclose(stay[:, 10, 10, 0], 200, rtol=1e-4)
+
+    square: np.ndarray = np.zeros((3000, 41, 41, 1), np.uint8)
+    square[:, 15:26, 15:26] = 200
+    area = augment_images(square, SEED, zoom=0.2, **options).numpy().sum((1, 2, 3)) / square[0].sum()
+    assert 0.64 - 0.02 < area.min() < 0.64 + 0.04  # bilinear sampling is coarse
+    assert 1.44 - 0.04 < area.max() < 1.44 + 0.02
+    sheared = augment_images(square, SEED, shear=0.3, **options).numpy()[..., 0]
+    yy, xx = np.mgrid[:41, :41]
+    slopes = (sheared * (yy - 20) * (xx - 20)).sum((1, 2)) / (sheared * (yy - 20) ** 2).sum((1, 2))
+    assert -0.31 < slopes.min() < -0.29
+    assert 0.29 < slopes.max() < 0.31
 
 
 def test_corners_that_a_rotation_uncovers_have_the_fill() -> None:

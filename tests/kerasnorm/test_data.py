@@ -244,3 +244,15 @@ def test_the_real_mnist() -> None:
     assert mnist.x_test.shape == (10000, 28, 28, 1)
     x = mnist.x_train / 255
     np.testing.assert_allclose((x.mean(), x.std()), (0.1307, 0.3081), atol=5e-5, rtol=0)
+
+
+def test_the_last_training_images_are_held_out() -> None:
+    digits = load_data("digits")
+    split = data.hold_out(digits, 200)
+    assert split.name == "digits-held-out-200"
+    np.testing.assert_array_equal(split.x_train, digits.x_train[:-200])
+    np.testing.assert_array_equal(split.y_test, digits.y_train[-200:])
+    assert split.sha256 != digits.sha256
+    for count in (-1, len(digits.x_train)):
+        with pytest.raises(ValueError, match=f"hold_out: expected 1 to .* training images, got {count}"):
+            data.hold_out(digits, count)

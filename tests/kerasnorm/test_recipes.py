@@ -27,6 +27,7 @@ def test_each_norm_brings_its_own_penalties(norm: str, l1: float, l2: float) -> 
 def test_every_field_can_be_set_from_the_command_line() -> None:
     other: dict[str, Any] = {
         "penalize": "all",
+        "schedule": "cosine",
         "nesterov": True,
         "rescale_velocity": False,
         "groups": 2,
@@ -62,6 +63,10 @@ def test_every_field_can_be_set_from_the_command_line() -> None:
         ({"brightness": 2.0}, r"brightness: expected 0..1, got 2.0"),
         ({"step_gamma": 0.0}, "step_gamma: expected 0 < value <= 1, got 0.0"),
         ({"nesterov": True, "momentum": 0.0}, "nesterov: expected a momentum above 0"),
+        ({"schedule": "linear"}, "schedule: expected 'step' or 'cosine', got 'linear'"),
+        ({"ema": 1.0}, "ema: expected 0 <= value < 1, got 1.0"),
+        ({"zoom": 1.0}, "zoom: expected 0 <= value < 1, got 1.0"),
+        ({"shift": -1.0}, "shift: expected 0 or more, got -1.0"),
         ({"penalize": "none"}, "penalize: expected 'kernels' or 'all', got 'none'"),
     ],
 )

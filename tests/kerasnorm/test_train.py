@@ -16,6 +16,7 @@ import keras
 import numpy as np
 import pytest
 
+from kerasnorm import load_data, rundir
 from kerasnorm.train import cli
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -165,6 +166,52 @@ def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(
     code, _, errors = train_here(*words)
     assert code == 2
     assert "expected a new directory, got one with files; give --resume" in errors
+
+
+AVERAGED = "--norm bn --data digits --epochs 3 --schedule cosine --warmup 0.3 --ema 0.9 --label-smoothing 0.1 --shift 1"
+
+
+def test_averaged_weights_are_what_is_tested_and_kept_also_when_resumed(
+    train_here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*AVERAGED.split(), "--no-export"]
+    code, _, errors = train_here(*words, "--out", tmp_path / "whole")
+    assert code == 0, errors
+
+    # Stopped after its first epoch, then once more when all epochs were done and nothing was saved.
+    save = rundir.save_checkpoint
+
+    def stop(path: Path, model: keras.Model, epochs: int) -> None:
+        save(path, model, epochs)
+        if epochs == 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rundir, "save_checkpoint", stop)
+        assert train_here(*words, "--out", tmp_path / "parts")[0] == 2
+    with monkeypatch.context() as patch:
+        patch.setattr("kerasnorm.plots.plot_curves", stop_at_once)
+        assert train_here(*words, "--out", tmp_path / "parts", "--resume")[0] == 2
+    assert not (tmp_path / "parts/model.keras").exists()
+    assert train_here(*words, "--out", tmp_path / "parts", "--resume")[0] == 0
+
+    whole, parts = (keras.models.load_model(tmp_path / name / "model.keras") for name in ("whole", "parts"))
+    for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)  # op determinism is off here
+    rows = rundir.read_history(tmp_path / "parts")
+    rates = [row["learning_rate"] for row in rows]
+    assert rates[0] > rates[1] > rates[2]
+    assert rates[2] < 1e-8
+    # The last epoch was tested with the very weights that were kept.
+    data = load_data("digits")
+    accuracy = (whole.predict(data.x_test, verbose=0).argmax(1) == data.y_test).mean()
+    np.testing.assert_allclose(
+        accuracy, rundir.read_history(tmp_path / "whole")[-1]["val_accuracy"], atol=1e-6
+    )
+
+
+def stop_at_once(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_overwrite_touches_nothing_before_all_else_is_right(
