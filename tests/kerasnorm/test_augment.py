@@ -57,7 +57,7 @@ def test_geometry_is_pillows(degrees: float, size: float, shear: float, down: fl
     numbers = [tf.constant([value], tf.float32) for value in (np.deg2rad(degrees), size, shear, down, right)]
     ours = tf.raw_ops.ImageProjectiveTransformV3(
         images=smooth[None, :, :, None],
-        transforms=affine_about_centre(*numbers, height=28, width=28),
+        transforms=affine_about_centre(*numbers[:3], down=numbers[3], right=numbers[4], height=28, width=28),
         output_shape=(28, 28),
         fill_value=1.0,
         interpolation="BILINEAR",
@@ -100,7 +100,7 @@ def test_shift_zoom_and_shear_stay_within_their_ranges() -> None:
     square[:, 15:26, 15:26] = 200
     area = augment_images(square, SEED, zoom=0.2, **options).numpy().sum((1, 2, 3)) / square[0].sum()
     assert 0.64 - 0.02 < area.min() < 0.64 + 0.04  # bilinear sampling is coarse
-    assert 1.44 - 0.04 < area.max() < 1.44 + 0.02
+    assert 1.44 - 0.04 < area.max() < 1.44 + 0.04
     sheared = augment_images(square, SEED, shear=0.3, **options).numpy()[..., 0]
     yy, xx = np.mgrid[:41, :41]
     slopes = (sheared * (yy - 20) * (xx - 20)).sum((1, 2)) / (sheared * (yy - 20) ** 2).sum((1, 2))
