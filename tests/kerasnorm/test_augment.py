@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -54,10 +56,12 @@ def test_pixels_stay_within_0_and_255() -> None:
 def test_geometry_is_pillows(degrees: float, size: float, shear: float, down: float, right: float) -> None:
     yy, xx = np.mgrid[:28, :28]
     smooth = (120 + 60 * np.sin(xx / 4) + 60 * np.cos(yy / 5)).astype(np.float32)
-    numbers = [tf.constant([value], tf.float32) for value in (np.deg2rad(degrees), size, shear, down, right)]
+    numbers = (np.deg2rad(degrees), size, shear, down, right)
     ours = tf.raw_ops.ImageProjectiveTransformV3(
         images=smooth[None, :, :, None],
-        transforms=affine_about_centre(*numbers[:3], down=numbers[3], right=numbers[4], height=28, width=28),
+        transforms=partial(affine_about_centre, height=28, width=28)(
+            *tf.constant(numbers, tf.float32, (5, 1))
+        ),
         output_shape=(28, 28),
         fill_value=1.0,
         interpolation="BILINEAR",
