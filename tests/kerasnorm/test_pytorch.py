@@ -54,7 +54,7 @@ def test_the_reference_weights_give_the_reference_outputs(norm: str) -> None:
     np.testing.assert_allclose(np.log(model(images)), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("norm", ["bn", "gn"])
 def test_back_and_forth(norm: str, tmp_path: Path) -> None:
     model = random_model(norm)
     file = tmp_path / "checkpoint.npz"

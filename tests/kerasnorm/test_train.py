@@ -171,6 +171,7 @@ def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(
 AVERAGED = "--norm bn --data digits --epochs 3 --schedule cosine --warmup 0.3 --ema 0.9 --label-smoothing 0.1 --shift 1"
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_what_is_tested_and_kept_also_when_resumed(
     train_here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,8 +48,10 @@ def keras_layer(norm: str, example: Example, gamma: np.ndarray, beta: np.ndarray
 
 @pytest.mark.parametrize(
     "example",
-    [Example(), Example(images=3, channels=6, groups=3, seed=5)],
-    ids=["the reference's", "another"],
+    [
+        pytest.param(Example(), id="the reference's"),
+        pytest.param(Example(images=3, channels=6, groups=3, seed=5), id="another", marks=pytest.mark.slow),
+    ],
 )
 def test_every_number_is_that_of_the_keras_layers(example: Example, tmp_path: Path) -> None:
     book = make_workbook(example)
