@@ -5,35 +5,64 @@ usage: python scripts/tables.py [--check]   (--check: only say whether README.md
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kerasnorm.compare import NORM_NAMES
+from kerasnorm.compare import NORM_NAMES, Run, accuracies, tables
+from kerasnorm.summary import summarize
 
 ROOT = Path(__file__).resolve().parent.parent
 KERAS = "Keras' export"
 
 
-def training_table() -> str:
-    """The runs of recipe `documented` on MNIST."""
+# What the reference's notebook reported, in percent, of one run each: last epoch, best epoch, train accuracy.
+REFERENCE = {"bn": (99.21, 99.38, 99.10), "ln": (99.34, 99.36, 99.19), "gn": (99.40, 99.41, 99.34)}
+
+
+def study_runs(recipe: str) -> list[Run]:
+    """The recorded runs of a recipe on MNIST."""
+    found = [
+        Run(norm, int(path.name.rsplit("seed", 1)[1]), path)
+        for norm in NORM_NAMES
+        for path in (ROOT / "docs/runs").glob(f"{norm}-mnist-{recipe}-seed*")
+    ]
+    return sorted(found, key=lambda run: (run.norm, run.seed))
+
+
+def study_table() -> str:
+    """The study's results on MNIST beside the reference's."""
     lines = [
-        "| norm | penalties | parameters | test accuracy, last epoch | best epoch | train accuracy | minutes |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+        "| norm | recipe | seeds | test accuracy, last epoch | smallest to largest | 95 % interval of the mean "
+        "| best epoch | train accuracy |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for norm, name in NORM_NAMES.items():
-        folder = ROOT / f"docs/runs/{norm}-mnist-documented-seed0"
-        config, metrics = (
-            json.loads((folder / f"{file}.json").read_text()) for file in ("config", "metrics")
-        )
-        recipe = config["recipe"]
-        penalties = " + ".join(f"{key.upper()} {recipe[key]:g}" for key in ("l1", "l2") if recipe[key])
-        lines.append(
-            f"| {norm}, {name} | {penalties} | {metrics['trainable_parameters']:,} "
-            f"| {100 * metrics['test_accuracy']:.2f} % "
-            f"| {100 * metrics['best_test_accuracy']:.2f} % ({metrics['best_epoch']}) "
-            f"| {100 * metrics['train_accuracy']:.2f} % | {metrics['seconds'] / 60:.1f} |"
-        )
+        last, best, training = (f"{value:.2f}" for value in REFERENCE[norm])
+        lines.append(f"| {norm}, {name} | reference's notebook | 1 | {last} | | | {best} | {training} |")
+        for recipe in ("notebook", "documented"):
+            runs = study_runs(recipe)
+            found, best_epoch, train = (
+                summarize(accuracies(runs, norm, key))
+                for key in ("test_accuracy", "best_test_accuracy", "train_accuracy")
+            )
+            lines.append(
+                f"| | `{recipe}` | {found.count} | **{found.mean:.2f} ± {found.deviation:.2f}** "
+                f"| {found.low:.2f} to {found.high:.2f} | {found.interval[0]:.2f} to {found.interval[1]:.2f} "
+                f"| {best_epoch.mean:.2f} ± {best_epoch.deviation:.2f} | {train.mean:.2f} ± {train.deviation:.2f} |"
+            )
     return "\n".join(lines)
+
+
+def differences_table(recipe: str) -> str:
+    """Paired differences between the norms."""
+    return tables(study_runs(recipe), list(NORM_NAMES))[1]
+
+
+def settings_table(part: str) -> str:
+    """A part of the study that scripts/study.py tabulated."""
+    return (ROOT / f"docs/study/{part}/table.md").read_text(encoding="utf-8").strip()
 
 
 def export_record() -> dict[str, Any]:
@@ -133,8 +162,12 @@ def resnet_table() -> str:
     return "\n".join(lines)
 
 
-TABLES = {
-    "training": training_table,
+TABLES: dict[str, Callable[[], str]] = {
+    "study": study_table,
+    "differences": partial(differences_table, "notebook"),
+    "differences-documented": partial(differences_table, "documented"),
+    "penalties": partial(settings_table, "penalties"),
+    "batch-size": partial(settings_table, "batch-size"),
     "throughput": throughput_table,
     "resnet": resnet_table,
     "speed": speed_table,

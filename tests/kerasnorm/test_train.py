@@ -84,6 +84,7 @@ def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> No
     assert loaded.stdout.strip() == "[1.0, 1.0]", loaded.stderr
 
 
+@pytest.mark.slow
 def test_another_backend_trains_with_the_stock_layers(command: Command, tmp_path: Path) -> None:
     pytest.importorskip("jax")
     words = ("--norm", "bn", "--data", "digits", "--epochs", 2, "--out", "run")
