@@ -8,11 +8,15 @@ from pathlib import Path
 
 import keras
 
+from export import addons
 from export.command import UserError
 
 
 def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """Load a `.keras` or `.h5` file in Keras' safe mode, which runs no code that the file brings along.
+
+    What Keras 2 saved and Keras 3 does not read, with tensorflow-addons' normalizations or without, is read by
+    `export.addons`, which says on stderr what it replaced.
 
     Raises:
         UserError: the file is missing, damaged, no Keras model, or needs code (a Lambda or a custom layer).
@@ -20,8 +24,12 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path}: expected a Keras model, found nothing of that name")
+    if addons.is_keras_2(path):
+        return addons.load_model(path)
     if path.is_dir():
-        raise UserError(f"{path}: expected a .keras or .h5 file, got a folder")
+        raise UserError(
+            f"{path}: expected a .keras or .h5 file, or a SavedModel of Keras 2, got another folder"
+        )
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise UserError(f"{path}: expected a .keras or .h5 file, got {path.suffix or 'no suffix'}")
     if path.suffix == ".keras" and not zipfile.is_zipfile(path):
