@@ -31,6 +31,7 @@ setup(
         "scikit-learn>=1.5",
         "scipy>=1.12",
         "openpyxl>=3.1",
+        "h5py>=3.11",
     ],
     extras_require={
         "test": [

@@ -13,6 +13,7 @@ hold what tensorflow-addons' held; and a copy of that model with the layers abov
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import sys
@@ -182,7 +183,7 @@ class WeightNormalization(keras.layers.Wrapper):
         return getattr(getattr(self.layer, "cell", self.layer), self.kernel_name)
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the weights in the order of a Keras 2 .h5 file: g, those of the layer, initialized."""
+        """Make the weights."""
         super().build(input_shape)
         self.g = self.add_weight(shape=self.v.shape[-1:], initializer="ones", name="g")
         self.initialized = self.add_weight(
@@ -237,7 +238,7 @@ class SpectralNormalization(keras.layers.Wrapper):
         self.power_iterations = power_iterations
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the vector of the power iteration; in a Keras 2 .h5 file it comes last."""
+        """Make the vector of the power iteration, the last in a Keras 2 .h5 file."""
         super().build(input_shape)
         weight = getattr(self.layer, "embeddings", None)
         weight = self.layer.kernel if weight is None else weight
@@ -325,8 +326,8 @@ def load_model(
     objects = {PREFIX + name: kind for name, kind in _KNOWN.items()}
     try:
         model = keras.models.model_from_json(json.dumps(_keras_3(config)), custom_objects=objects)
-        if not isinstance(model, (keras.Sequential, keras.Model)) or not hasattr(model, "operations"):
-            raise ValueError(f"it is a {type(model).__name__}, not a Functional or Sequential model")
+        if not isinstance(model, keras.Model):
+            raise ValueError(f"it is a {type(model).__name__}, not a model")
         _load_weights(model, path)
         return _with_stock_layers(model, trainable, tell or _to_stderr)
     except UserError:
@@ -434,12 +435,31 @@ def _keras_3(config: Any, key: str = "") -> Any:
         module = kinds[0]
     else:
         module = "keras" if name in _CONTAINERS else "keras.layers"
+    if module == "keras.layers":
+        inner = _accepted(name, inner)
     rest |= {
         "module": module,
         "class_name": "Model" if name == "Functional" else name.removeprefix(PREFIX),
         "registered_name": name if module is None else None,
     }
     return {**rest, "config": inner}
+
+
+def _accepted(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    """A stock layer's configuration without the arguments that Keras 3 has dropped."""
+    if config.get("time_major"):
+        raise ValueError(f"{config.get('name')}: {name} with time_major=True, which Keras 3 does not have")
+    kind = getattr(keras.layers, name, None)
+    if kind is None:
+        return config  # Keras names it in its error
+    known = {
+        *inspect.signature(kind.__init__).parameters,
+        "name",
+        "trainable",
+        "dtype",
+        "activity_regularizer",
+    }
+    return {part: value for part, value in config.items() if part in known}
 
 
 def _nodes_from_0(config: dict[str, Any]) -> dict[str, Any]:
@@ -492,7 +512,37 @@ def _load_weights(model: keras.Model, path: Path) -> None:
                 _rewrite_wrappers(model, copy)
             model.load_weights(whole)
     else:
-        model.load_weights(path)
+        with h5py.File(path, "r") as file:
+            _load_h5(model, file["model_weights"])
+
+
+def _load_h5(model: keras.Model, group: Any) -> None:
+    """Read the weights of a Keras 2 .h5 file: a list for each layer of the model, in Keras 2's order."""
+    for layer in model.layers:
+        trained, others = _keras_2_order(layer)
+        weights = trained + others
+        saved = group.get(layer.name)
+        names = [] if saved is None else [str(name) for name in saved.attrs["weight_names"].astype(str)]
+        if len(names) != len(weights):
+            raise ValueError(f"layer {layer.name!r}: expected {len(weights)} weights, got {len(names)}")
+        for weight, name in zip(weights, names, strict=True):
+            if weight is not None:
+                weight.assign(np.asarray(saved[name]))
+
+
+def _keras_2_order(layer: keras.layers.Layer) -> tuple[list[Any], list[Any]]:
+    """A layer's trained and other weights in the order of a Keras 2 .h5 file; None for what we have no place for."""
+    if isinstance(layer, keras.Model):
+        parts = [_keras_2_order(one) for one in layer.layers]
+        return [weight for part in parts for weight in part[0]], [
+            weight for part in parts for weight in part[1]
+        ]
+    if isinstance(layer, WeightNormalization):
+        inner = layer.layer.weights
+        # With data_init, tensorflow-addons keeps a copy of the layer for its first batch.
+        copy = [None] * len(inner) if layer.data_init else []
+        return [layer.g, layer.v, *(one for one in inner if one is not layer.v)], [layer.initialized, *copy]
+    return list(layer.trainable_weights), list(layer.non_trainable_weights)
 
 
 def _rewrite_wrappers(model: keras.Model, group: Any) -> None:
@@ -545,7 +595,7 @@ def _load_saved_model(model: keras.Model, folder: Path) -> None:
 
     def assign(layer: keras.layers.Layer, node: int) -> None:
         for weight in (*layer._trainable_variables, *layer._non_trainable_variables):
-            held = children[node].get(weight.name)
+            held = children[node].get(weight.name, children[node].get(f"depthwise_{weight.name}"))
             if held is None:
                 raise ValueError(f"layer {layer.name!r}: its weight {weight.name!r} was not found")
             weight.assign(reader.get_tensor(graph.nodes[held].attributes[0].checkpoint_key))

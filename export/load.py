@@ -39,6 +39,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     try:
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, h5py, json and zipfile raise whatever a bad file provokes
+        if "Unrecognized keyword arguments" in str(error) and path.suffix != ".keras":
+            return addons.load_model(path)  # arguments of a Keras 2 layer that Keras 3 has dropped
         text = " ".join(str(error).split())
         if "Lambda" in text or "lambda" in text:
             reason = (

@@ -128,7 +128,7 @@ def save_gradients(folder):
         sources = {"x": x, "gamma": layer.gamma, "beta": layer.beta}
         gradients = tape.gradient(loss, list(sources.values()))
         found = {**sources, "weight": weight, "output": output}
-        found.update({f"d{name}": value for name, value in zip(sources, gradients)})
+        found.update({f"d{name}": value for name, value in zip(sources, gradients, strict=True)})
         arrays.update({f"{groups}/{name}": value.numpy() for name, value in found.items()})
     np.savez_compressed(folder / "gradients.npz", **arrays)
 
