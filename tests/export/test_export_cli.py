@@ -123,7 +123,7 @@ def h5_text(path: Path) -> Path:
             [],
             "none.keras: expected a Keras model, found nothing of that name",
         ),
-        (lambda path: path.parent, [], "expected a .keras or .h5 file, got a folder"),
+        (lambda path: path.parent, [], "a SavedModel of Keras 2, got another folder"),
         (text, [], "text.keras: expected a Keras model, got a file that is no .keras archive"),
         (h5_text, [], "text.h5: expected a Keras model that can be loaded"),
         (
