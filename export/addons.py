@@ -361,9 +361,9 @@ def _read_config(path: Path) -> Any:
         if text is None:
             raise UserError(f"{path}: expected a whole model, got weights alone; save it with model.save")
         return json.loads(text)
+    except UserError:
+        raise
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"{path}: expected a model that Keras 2 saved: {error}") from error
 
 

@@ -22,9 +22,9 @@ from export.command import Parser, UserError, run
 from export.files import write_text, write_whole
 from kerasnorm import rundir
 from kerasnorm.data import NAMES
-from kerasnorm.recipes import NORMS, RECIPES, Recipe
+from kerasnorm.recipes import NORMS, Recipe
 from kerasnorm.summary import Summary, paired_difference, summarize
-from kerasnorm.train import add_recipe_arguments, recipe_arguments, recipe_from
+from kerasnorm.train import add_recipe_arguments, add_recipe_name, recipe_arguments, recipe_from
 
 NORM_NAMES = {"bn": "Batch Normalization", "ln": "Layer Normalization", "gn": "Group Normalization"}
 
@@ -137,16 +137,7 @@ def tables(runs: Sequence[Run], norms: Sequence[str]) -> tuple[str, str]:
         "| best epoch, % | train accuracy, % |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for norm in norms:
-        last, best, train = (
-            summarize(accuracies(runs, norm, key))
-            for key in ("test_accuracy", "best_test_accuracy", "train_accuracy")
-        )
-        lines.append(
-            f"| {norm}, {NORM_NAMES[norm]} | {last.count} | **{_with_deviation(last)}** "
-            f"| {last.low:.2f} to {last.high:.2f} | {_interval(last.interval)} "
-            f"| {_with_deviation(best)} | {_with_deviation(train)} |"
-        )
+    lines += [f"| {norm}, {NORM_NAMES[norm]} | {result_cells(runs, norm)} |" for norm in norms]
     differences = [
         "| pair | difference of the means, points | 95 % interval | p | more than chance? |",
         "| --- | ---: | ---: | ---: | --- |",
@@ -159,6 +150,18 @@ def tables(runs: Sequence[Run], norms: Sequence[str]) -> tuple[str, str]:
             f"| {'' if math.isnan(found.p_value) else f'{found.p_value:.3f}'} | {_verdict(found.p_value, len(pairs))} |"
         )
     return "\n".join(lines), "\n".join(differences)
+
+
+def result_cells(runs: Sequence[Run], norm: str) -> str:
+    """Six cells of a markdown table: seeds, last epoch, its range, its interval, best epoch, train accuracy."""
+    last, best, train = (
+        summarize(accuracies(runs, norm, key))
+        for key in ("test_accuracy", "best_test_accuracy", "train_accuracy")
+    )
+    return (
+        f"{last.count} | **{_with_deviation(last)}** | {last.low:.2f} to {last.high:.2f} "
+        f"| {_interval(last.interval)} | {_with_deviation(best)} | {_with_deviation(train)}"
+    )
 
 
 def _with_deviation(summary: Summary) -> str:
@@ -240,14 +243,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME|FILE.npz",
         help=f"{', '.join(NAMES)}, or a .npz file (default: auto)",
     )
-    parser.add_argument("--recipe", default="documented", choices=RECIPES, help="default: documented")
-    parser.add_argument(
-        "--held-out",
-        type=int,
-        default=0,
-        metavar="N",
-        help="test on the last N training images, which are not trained on: to choose a recipe by (default: 0)",
-    )
+    add_recipe_name(parser)
     parser.add_argument(
         "--runs", default="runs", metavar="DIR", help="folder of the run directories (default: runs)"
     )

@@ -129,14 +129,16 @@ def _build(norm: str, dataset: Dataset, recipe: Recipe, parts: int) -> keras.Mod
         pixel_std=dataset.pixel_std,
     )
     steps = steps_per_epoch(len(dataset.x_train), recipe.batch_size)
-    classes = "Categorical" if recipe.label_smoothing else "SparseCategorical"
+    loss: Any = "sparse_categorical_crossentropy"
+    cross_entropy = keras.metrics.SparseCategoricalCrossentropy
+    if recipe.label_smoothing:
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+        cross_entropy = keras.metrics.CategoricalCrossentropy
     model.compile(
         optimizer=_optimizer(recipe, steps),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-        if recipe.label_smoothing
-        else "sparse_categorical_crossentropy",
+        loss=loss,
         # Keras' loss has the penalties in it, for test images too; cross_entropy is the loss without.
-        metrics=["accuracy", getattr(keras.metrics, f"{classes}Crossentropy")(name="cross_entropy")],
+        metrics=["accuracy", cross_entropy(name="cross_entropy")],
         steps_per_execution=steps_per_execution(steps),
     )
     return speed_up(model, parts)
@@ -384,15 +386,8 @@ def parser() -> argparse.ArgumentParser:
         help=f"{', '.join(NAMES)}, or a .npz file of x_train, y_train, x_test, y_test (default: auto, MNIST "
         "where it can be had, else scikit-learn's digits); $KERASNORM_DATA is a folder to look in first",
     )
-    parser.add_argument("--recipe", default="documented", choices=RECIPES, help="default: documented")
+    add_recipe_name(parser)
     parser.add_argument("--seed", type=int, default=0, help="start of all random numbers (default: 0)")
-    parser.add_argument(
-        "--held-out",
-        type=int,
-        default=0,
-        metavar="N",
-        help="test on the last N training images, which are not trained on: to choose a recipe by (default: 0)",
-    )
     parser.add_argument("--out", metavar="DIR", help="default: runs/NORM-DATA-RECIPE-seedSEED")
     parser.add_argument("--resume", action="store_true", help="go on with the run in that directory")
     parser.add_argument("--overwrite", action="store_true", help="replace the run in that directory")
@@ -401,6 +396,18 @@ def parser() -> argparse.ArgumentParser:
     )
     add_recipe_arguments(parser)
     return parser
+
+
+def add_recipe_name(parser: argparse.ArgumentParser) -> None:
+    """The options that say which recipe is trained, and on which images it is tested."""
+    parser.add_argument("--recipe", default="documented", choices=RECIPES, help="default: documented")
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        default=0,
+        metavar="N",
+        help="test on the last N training images, which are not trained on: to choose a recipe by (default: 0)",
+    )
 
 
 def add_recipe_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kerasnorm.compare import NORM_NAMES, Run, accuracies, tables
-from kerasnorm.summary import summarize
+from kerasnorm.compare import NORM_NAMES, Run, result_cells, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 KERAS = "Keras' export"
@@ -42,16 +41,7 @@ def study_table() -> str:
         last, best, training = (f"{value:.2f}" for value in REFERENCE[norm])
         lines.append(f"| {norm}, {name} | reference's notebook | 1 | {last} | | | {best} | {training} |")
         for recipe in ("notebook", "documented"):
-            runs = study_runs(recipe)
-            found, best_epoch, train = (
-                summarize(accuracies(runs, norm, key))
-                for key in ("test_accuracy", "best_test_accuracy", "train_accuracy")
-            )
-            lines.append(
-                f"| | `{recipe}` | {found.count} | **{found.mean:.2f} ± {found.deviation:.2f}** "
-                f"| {found.low:.2f} to {found.high:.2f} | {found.interval[0]:.2f} to {found.interval[1]:.2f} "
-                f"| {best_epoch.mean:.2f} ± {best_epoch.deviation:.2f} | {train.mean:.2f} ± {train.deviation:.2f} |"
-            )
+            lines.append(f"| | `{recipe}` | {result_cells(study_runs(recipe), norm)} |")
     return "\n".join(lines)
 
 
