@@ -16,7 +16,7 @@ import onnx_ir as ir
 from export.command import UserError
 from export.expand import expand
 from export.fold import Report, fold_affine
-from export.graph import Builder, Tensor, Unsupported
+from export.graph import Builder, Tensor, Unsupported, onnx_dtype
 from export.tidy import tidy
 from export.walk import lower_model
 
@@ -160,13 +160,6 @@ def _input_range(model: keras.Model, options: Options) -> tuple[float, float]:
     return (0.0, 255.0) if options.raw_pixels or rescales_its_input(model) else (0.0, 1.0)
 
 
-def _onnx_dtype(dtype: str) -> ir.DataType:
-    kinds = {"int": ir.DataType.INT32, "uint8": ir.DataType.UINT8, "bool": ir.DataType.BOOL}
-    if dtype == "int64":
-        return ir.DataType.INT64
-    return next((kind for name, kind in kinds.items() if dtype.startswith(name)), ir.DataType.FLOAT)
-
-
 def _convert_direct(model: keras.Model, options: Options, layerwise: bool = False) -> Conversion:
     opset = options.opset or (PORTABLE_OPSET if options.portable else DEFAULT_OPSET)
     g = Builder(opset)
@@ -192,7 +185,7 @@ def _convert_direct(model: keras.Model, options: Options, layerwise: bool = Fals
         # An Identity gives the output its name; `tidy` takes out those that are not needed.
         value = g.op("Identity", g.keras_layout(output).value)
         value.name = name
-        value.type = ir.TensorType(ir.DataType.FLOAT)
+        value.type = ir.TensorType(onnx_dtype(output.dtype))
         value.shape = ir.Shape(_open_axes(output.shape, options.batch, name))
         g.graph.outputs.append(value)
     report = fold_affine(g.graph) if options.fold and not layerwise else Report()
@@ -221,7 +214,7 @@ def _convert_direct(model: keras.Model, options: Options, layerwise: bool = Fals
 def _graph_input(g: Builder, symbolic: Any, options: Options) -> Tensor:
     shape = tuple(symbolic.shape)
     is_float = str(symbolic.dtype).startswith(("float", "bfloat"))
-    dtype = ir.DataType.UINT8 if options.raw_pixels and is_float else _onnx_dtype(str(symbolic.dtype))
+    dtype = ir.DataType.UINT8 if options.raw_pixels and is_float else onnx_dtype(str(symbolic.dtype))
     nchw = options.input_layout == "nchw" and len(shape) >= 3
     held = (shape[0], shape[-1], *shape[1:-1]) if nchw else shape
     value = ir.Value(
@@ -234,7 +227,7 @@ def _graph_input(g: Builder, symbolic: Any, options: Options) -> Tensor:
         g.scope = symbolic.name
         value = g.op("Cast", value, to=int(ir.DataType.FLOAT))
         g.scope = ""
-    return Tensor(value, shape, channels_first=nchw)
+    return Tensor(value, shape, channels_first=nchw, dtype=str(symbolic.dtype))
 
 
 def _open_axes(shape: Sequence[int | None], batch: int | None, name: str) -> list[int | str]:

@@ -76,16 +76,23 @@ def _expand_affine(graph: ir.Graph, node: ir.Node) -> None:
     assert x is not None
     scale, shift = _affine_arrays(node)
     axis, rank = node.attributes["axis"].as_int(), len(node.outputs[0].shape or ())
-    if axis == 1 and rank >= 3 and np.any(scale != 1) and np.any(shift != 0):
+    alike = np.all(scale == scale[0]) and np.all(shift == shift[0])
+    if axis == 1 and rank >= 3 and not alike and np.any(scale != 1) and np.any(shift != 0):
         zeros, ones = np.zeros_like(scale), np.ones_like(scale)
         writer.replace(writer.op("BatchNormalization", x, scale, shift, zeros, ones, epsilon=0.0))
         return
-    along = [-1 if place == axis else 1 for place in range(rank)]
+
+    def along(values: np.ndarray) -> np.ndarray:
+        # One number for all channels stays one number, as the patterns that runtimes know have it.
+        if np.all(values == values[0]):
+            return values[0].reshape(())
+        return values.reshape([-1 if place == axis else 1 for place in range(rank)])
+
     value = x
     if np.any(scale != 1):
-        value = writer.op("Mul", value, scale.reshape(along))
+        value = writer.op("Mul", value, along(scale))
     if np.any(shift != 0):
-        value = writer.op("Add", value, shift.reshape(along))
+        value = writer.op("Add", value, along(shift))
     writer.replace(value)
 
 

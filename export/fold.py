@@ -4,6 +4,7 @@ An `Affine` node is y = a x + b with a number a and b for each channel. Written 
 z[o] = sum_{i,k} W[o,i,k] x[i,k] + c[o] (a dense layer is the same without k):
 
 - into the one before, z = W x + c:       a z + b = (a W) x + (a c + b), row by row. Always exact.
+  Before it may stand a MatMul with or without an Add of the bias, too.
 - into the one after, z = W (a x + b) + c: = (W a) x + (c + sum_{i,k} W[o,i,k] b[i]), column by column. Exact
   if every place that the kernel sees holds a x + b. Zero padding puts 0 where the formula has b, so with
   padding it is exact only if b = 0.
@@ -157,6 +158,8 @@ def _into_before(
     x = node.inputs[0]
     assert x is not None
     producer = x.producer()
+    if is_op(producer, "MatMul", "Add") and _into_matmul(graph, node, a, b, axis, report):
+        return None
     if not is_op(producer, "Conv", "Gemm"):
         kind = "the model's input" if producer is None else _with_article(producer.op_type)
         return f"before it stands {kind}"
@@ -172,6 +175,49 @@ def _into_before(
     report.folded.append(f"{_layer(node)}: into {_layer(producer)} before it")
     _bypass(graph, node)
     return None
+
+
+def _into_matmul(
+    graph: ir.Graph, node: ir.Node, a: np.ndarray, b: np.ndarray, axis: int, report: Report
+) -> bool:
+    """Fold into a MatMul by a matrix, and the Add of a bias behind it, that stand before; whether that was done."""
+    x, rank = node.inputs[0], len(node.outputs[0].shape or ())
+    add = x.producer() if x is not None else None
+    matmul, bias = add, np.zeros_like(a)
+    if is_op(add, "Add"):
+        assert add is not None
+        constants = [array_of(value) for value in add.inputs]
+        place = next((place for place, array in enumerate(constants) if array is not None), None)
+        source = None if place is None else add.inputs[1 - place]
+        constant = None if place is None else constants[place]
+        if source is None or constant is None or constant.shape != a.shape or len(source.uses()) > 1:
+            return False
+        matmul, bias = source.producer(), constant.astype(np.float64)
+    if (
+        not is_op(matmul, "MatMul")
+        or x is None
+        or len(x.uses()) > 1
+        or x.is_graph_output()
+        or axis != rank - 1
+    ):
+        return False
+    assert matmul is not None
+    kernel = array_of(matmul.inputs[1])
+    if kernel is None or kernel.ndim != 2 or kernel.shape[1] != len(a):
+        return False
+    stem = f"{matmul.name}/folded{len(graph.initializers)}"
+    kernel = kernel.astype(np.float64) * a
+    matmul.replace_input_with(1, new_constant(graph, kernel.astype(np.float32), f"{stem}/kernel"))
+    shift = a * bias + b
+    if add is not matmul:
+        assert add is not None
+        assert place is not None
+        add.replace_input_with(place, new_constant(graph, shift.astype(np.float32), f"{stem}/bias"))
+    elif np.any(shift != 0):
+        _add_bias(graph, matmul, new_constant(graph, shift.astype(np.float32), f"{stem}/bias"))
+    report.folded.append(f"{_layer(node)}: into {_layer(matmul)} before it")
+    _bypass(graph, node)
+    return True
 
 
 def _into_after(

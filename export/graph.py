@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,11 +41,13 @@ class Tensor:
         value: the ONNX value.
         shape: the shape as Keras has it; None where it is open.
         channels_first: the value is held as (N, C, ...), although Keras has (N, ..., C).
+        dtype: Keras' dtype; all floats are float32 in the graph.
     """
 
     value: ir.Value
     shape: Shape
     channels_first: bool = False
+    dtype: str = "float32"
 
     def __post_init__(self) -> None:
         """Note the shape on the ONNX value, for the folds that need it."""
@@ -83,6 +85,7 @@ class Builder:
         opset: version of the standard operators.
         scope: name of the Keras layer that is being lowered; its nodes are named after it.
         output_shapes: the shapes, as Keras has them, of that layer's outputs.
+        output_dtypes: their dtypes.
     """
 
     def __init__(self, opset: int) -> None:
@@ -90,6 +93,7 @@ class Builder:
         self.opset = opset
         self.scope = ""
         self.output_shapes: list[Shape] = []
+        self.output_dtypes: list[str] = []
         self._names: dict[str, int] = {}
         self._layouts: dict[tuple[ir.Value, bool], ir.Value] = {}
 
@@ -151,13 +155,14 @@ class Builder:
         """`x`, which Keras has channels last, held as (N, C, ...)."""
         if x.channels_first or x.rank < 3:
             return x
-        return Tensor(self._relaid(x, (0, x.rank - 1, *range(1, x.rank - 1))), x.shape, channels_first=True)
+        value = self._relaid(x, (0, x.rank - 1, *range(1, x.rank - 1)))
+        return replace(x, value=value, channels_first=True)
 
     def keras_layout(self, x: Tensor) -> Tensor:
         """`x` held as Keras has it."""
         if not x.channels_first:
             return x
-        return Tensor(self._relaid(x, (0, *range(2, x.rank), 1)), x.shape)
+        return replace(x, value=self._relaid(x, (0, *range(2, x.rank), 1)), channels_first=False)
 
     def _relaid(self, x: Tensor, order: Sequence[int]) -> ir.Value:
         key = (x.value, x.channels_first)
@@ -222,6 +227,13 @@ class Builder:
             raise UserError(
                 f"{self.scope}: {what} needs opset {opset}, got {self.opset}; give --opset {opset} or more"
             )
+
+
+def onnx_dtype(dtype: str) -> ir.DataType:
+    """ONNX's type for a dtype of Keras; every float is float32, every int but int64 and uint8 int32."""
+    kinds = {"int64": ir.DataType.INT64, "int": ir.DataType.INT32, "uint8": ir.DataType.UINT8}
+    kinds["bool"] = ir.DataType.BOOL
+    return next((kind for name, kind in kinds.items() if dtype.startswith(name)), ir.DataType.FLOAT)
 
 
 def static_size(shape: Shape) -> int | None:

@@ -120,6 +120,7 @@ def check_parity(
     data: Inputs | None = None,
     source: str = "seeded random data",
     reference: Callable[[Inputs], list[np.ndarray]] | None = None,
+    batches: Sequence[int] = BATCHES,
 ) -> Parity:
     """Compare Keras and onnxruntime on several batches, with the runtime's optimizations off and on.
 
@@ -136,11 +137,12 @@ def check_parity(
         source: what to call the data in the report.
         reference: what to compare with in place of the model's own outputs, for `layerwise`; atol is then
             relative to the largest value of each output, if that is above 1.
+        batches: batch sizes, where the graph's is not fixed.
     """
     symbolic = keras.tree.flatten(model.inputs)
     low, high = conversion.input_range
     rng = np.random.default_rng(0)
-    batches = [options.batch] if options.batch else BATCHES
+    batches = [options.batch] if options.batch else batches
     feeds: list[tuple[str, Inputs]] = []
     for size in batches:
         if data is None:

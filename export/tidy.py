@@ -1,4 +1,4 @@
-"""Remove what the lowering left over: reshapes and transposes that undo each other, constants held twice."""
+"""Remove what the lowering left over: reshapes and transposes that undo each other, pads, constants held twice."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ def tidy(model: ir.Model) -> None:
             if node.graph is not None:
                 changed |= _merge_reshapes(graph, node) or _merge_transposes(graph, node)
                 changed |= node.graph is not None and _transpose_into_gemm(graph, node)
+                changed |= node.graph is not None and _drop_reshape(graph, node)
+                changed |= node.graph is not None and _pad_into_window(graph, node)
     for simplify in (
         common.IdentityEliminationPass(),
         common.RemoveUnusedNodesPass(),
@@ -106,3 +108,70 @@ def _transpose_into_gemm(graph: ir.Graph, node: ir.Node) -> bool:
     flatten.replace_input_with(0, source)
     graph.remove(transpose, safe=True)
     return True
+
+
+def _drop_reshape(graph: ir.Graph, node: ir.Node) -> bool:
+    """Reshape to the very shape that its input has, the batch axis apart."""
+    if not is_op(node, "Reshape") or node.outputs[0].is_graph_output():
+        return False
+    source, target = node.inputs[0], array_of(node.inputs[1])
+    if source is None or source.shape is None or target is None or len(source.shape) != len(target):
+        return False
+    same = all(have == want for have, want in zip(list(source.shape)[1:], target[1:].tolist(), strict=True))
+    if not same or target[0] not in (0, -1, source.shape[0]):
+        return False
+    node.outputs[0].replace_all_uses_with(source)
+    graph.remove(node, safe=True)
+    return True
+
+
+_NEVER_NEGATIVE = ("Relu", "Clip", "Sigmoid", "HardSigmoid", "Softmax")
+
+
+def _pad_into_window(graph: ir.Graph, node: ir.Node) -> bool:
+    """Zeros around, then a window: the window's own padding.
+
+    A convolution's padding is zeros as well, and average pooling can count them. Max pooling leaves its padding
+    out, which is the same where nothing is negative and every window has a place within.
+    """
+    if not is_op(node, "Conv", "AveragePool", "MaxPool") or not _only_use(node.inputs[0]):
+        return False
+    pad = node.inputs[0].producer() if node.inputs[0] is not None else None
+    if not is_op(pad, "Pad") or "auto_pad" in node.attributes:
+        return False
+    assert pad is not None
+    amounts, fill = array_of(pad.inputs[1]), array_of(pad.inputs[2]) if len(pad.inputs) > 2 else None
+    mode = pad.attributes["mode"].as_string() if "mode" in pad.attributes else "constant"
+    has_fill = len(pad.inputs) > 2 and pad.inputs[2] is not None
+    if amounts is None or mode != "constant" or (has_fill and (fill is None or np.any(fill != 0))):
+        return False
+    before, after = np.split(amounts, 2)
+    own = np.array(
+        node.attributes["pads"].as_ints() if "pads" in node.attributes else [0] * 2 * (len(before) - 2)
+    )
+    if np.any(before[:2]) or np.any(after[:2]) or np.any(amounts < 0):
+        return False
+    pads = np.concatenate([before[2:], after[2:]])
+    source = pad.inputs[0]
+    assert source is not None
+    if node.op_type != "Conv":
+        kernel = np.array(node.attributes["kernel_shape"].as_ints())
+        if np.any(own) or np.any(pads >= np.tile(kernel, 2)):
+            return False
+        if node.op_type == "AveragePool":
+            node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 1)
+        else:
+            producer = source.producer()
+            if not is_op(producer, *_NEVER_NEGATIVE) or not _clips_at_zero(producer):
+                return False
+    node.attributes["pads"] = ir.AttrInt64s("pads", (own + pads).tolist())
+    node.replace_input_with(0, source)
+    graph.remove(pad, safe=True)
+    return True
+
+
+def _clips_at_zero(node: ir.Node | None) -> bool:
+    if node is None or node.op_type != "Clip":
+        return True
+    low = array_of(node.inputs[1]) if len(node.inputs) > 1 else None
+    return low is not None and bool(np.all(low >= 0))

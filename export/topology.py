@@ -18,15 +18,15 @@ def functional(model: Any) -> Any | None:
 def walk(model: Any, inputs: list[Any], call: Callable[[Any, Any, Any, list[Any]], list[Any]]) -> list[Any]:
     """Give each symbolic tensor of a Functional model a value; the values of its outputs.
 
-    `call(layer, args, kwargs, shapes)` gives the values of one call of a layer: args and kwargs are those of the
-    call with values for tensors, shapes are Keras' of the outputs.
+    `call(layer, args, kwargs, symbolic)` gives the values of one call of a layer: args and kwargs are those of the
+    call with values for tensors, symbolic are its outputs as Keras has them.
     """
     symbolic = keras.tree.flatten(model.inputs)
     values = {id(tensor): value for tensor, value in zip(symbolic, inputs, strict=True)}
     for node in nodes(model):
         fill = lambda x: values[id(x)] if isinstance(x, keras.KerasTensor) else x  # noqa: E731
         args, kwargs = keras.tree.map_structure(fill, (node.arguments.args, node.arguments.kwargs))
-        outputs = call(node.operation, args, kwargs, [tuple(x.shape) for x in node.outputs])
+        outputs = call(node.operation, args, kwargs, node.outputs)
         values.update((id(tensor), value) for tensor, value in zip(node.outputs, outputs, strict=True))
     return [values[id(tensor)] for tensor in keras.tree.flatten(model.outputs)]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from export.command import UserError
 from export.graph import Builder, Tensor, Unsupported
 from export.lowerings import find_lowering
 from export.topology import functional, walk
+from export.trace import traced
 
 # Called after each layer with its name and outputs.
 Observer = Callable[[str, list[Tensor]], None]
@@ -52,16 +54,22 @@ def lower_model(
         UserError: a layer is called with training=True.
     """
 
-    def lower(layer: Any, args: Any, kwargs: Any, shapes: list[Any]) -> list[Tensor]:
+    return _lower_graph(g, _functional(model), inputs, observer)
+
+
+def _lower_graph(g: Builder, graph: Any, inputs: list[Tensor], observer: Observer | None) -> list[Tensor]:
+    def lower(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
         outer = g.scope
         g.scope = f"{outer}/{layer.name}" if outer else layer.name
-        outputs = _lower(g, layer, args, dict(kwargs), shapes, observer)
-        if observer is not None:
-            observer(g.scope, outputs)
-        g.scope = outer
+        try:
+            outputs = _lower(g, layer, args, dict(kwargs), symbolic, observer)
+            if observer is not None:
+                observer(g.scope, outputs)
+        finally:
+            g.scope = outer
         return outputs
 
-    return walk(_functional(model), inputs, lower)
+    return walk(graph, inputs, lower)
 
 
 def _lower(
@@ -69,7 +77,7 @@ def _lower(
     layer: Any,
     args: Any,
     kwargs: dict[str, Any],
-    shapes: list[Any],
+    symbolic: list[Any],
     observer: Observer | None,
 ) -> list[Tensor]:
     if kwargs.pop("training", None):
@@ -79,27 +87,48 @@ def _lower(
             "model is for inference: build the model without it"
         )
     kwargs = {name: value for name, value in kwargs.items() if value is not None}
-    if isinstance(layer, keras.Model):
+    if _is_graph(layer):
         return lower_model(g, layer, keras.tree.flatten((args, kwargs)), observer)
     try:
-        return _lower_layer(g, layer, args, kwargs, shapes)
+        return _lower_layer(g, layer, args, kwargs, symbolic)
     except Unsupported as error:
         raise Unsupported(f"layer {g.scope!r} ({type(layer).__name__}): {error}") from error
 
 
+def _is_graph(layer: Any) -> bool:
+    """Whether it is a model whose graph Keras keeps; one with a `call` of its own is like any layer."""
+    return isinstance(layer, keras.Model) and functional(layer) is not None
+
+
 def _lower_layer(
-    g: Builder, layer: Any, args: Any, kwargs: dict[str, Any], shapes: list[Any]
+    g: Builder, layer: Any, args: Any, kwargs: dict[str, Any], symbolic: list[Any]
 ) -> list[Tensor]:
-    lowering, any_layout = find_lowering(layer)
+    if any(getattr(x, "_keras_mask", None) is not None for x in symbolic):
+        raise Unsupported("it gives a mask to the layers after it")
+    lowering, any_layout = find_lowering(layer) or (_lower_traced, True)
     if not any_layout:
         as_keras = lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x  # noqa: E731
         args, kwargs = keras.tree.map_structure(as_keras, (args, kwargs))
-    g.output_shapes = shapes
+    g.output_shapes = [tuple(x.shape) for x in symbolic]
+    g.output_dtypes = [str(x.dtype) for x in symbolic]
     outputs = keras.tree.flatten(lowering(g, layer, *args, **kwargs))
-    for output, shape in zip(outputs, shapes, strict=True):
-        if not isinstance(output, Tensor) or len(output.shape) != len(shape):
-            raise Unsupported(f"its lowering gave {output!r} where Keras has shape {shape}")
-    return list(outputs)
+    for output, x in zip(outputs, symbolic, strict=True):
+        if not isinstance(output, Tensor) or len(output.shape) != len(x.shape):
+            raise Unsupported(f"its lowering gave {output!r} where Keras has shape {tuple(x.shape)}")
+    return [replace(output, dtype=str(x.dtype)) for output, x in zip(outputs, symbolic, strict=True)]
+
+
+def _lower_traced(g: Builder, layer: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
+    """Lower a layer that has no lowering by the operations within."""
+    kind = type(layer).__name__
+    hint = f"add one with export.lowerings.register_lowering({kind})"
+    if not isinstance(layer, keras.Layer):
+        raise Unsupported(f"{kind} of keras.ops has no lowering")
+    try:
+        with traced(layer, args, kwargs) as (function, tensors):
+            return _lower_graph(g, function, tensors, None)
+    except Unsupported as error:
+        raise Unsupported(f"{kind} has no lowering, and {error}; {hint}") from error
 
 
 def layer_outputs(model: Any, inputs: list[Any]) -> list[tuple[str, Any]]:
@@ -110,9 +139,9 @@ def layer_outputs(model: Any, inputs: list[Any]) -> list[tuple[str, Any]]:
 
 
 def _evaluate(model: Any, inputs: list[Any], scope: str, record: list[tuple[str, Any]]) -> list[Any]:
-    def evaluate(layer: Any, args: Any, kwargs: Any, shapes: list[Any]) -> list[Any]:
+    def evaluate(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Any]:
         name = f"{scope}/{layer.name}" if scope else layer.name
-        if isinstance(layer, keras.Model):
+        if _is_graph(layer):
             flat = [value for value in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(value)]
             outputs = _evaluate(layer, flat, name, record)
         else:

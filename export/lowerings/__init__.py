@@ -3,12 +3,15 @@
 from export.graph import Builder, Tensor, Unsupported
 from export.lowerings import (
     activations,
+    contraction,
     convolution,
     dense,
     identity,
     merging,
     normalization,
+    operations,
     pooling,
+    rearranging,
     reshaping,
 )
 from export.lowerings.registry import find_lowering, register_lowering
@@ -18,13 +21,16 @@ __all__ = [
     "Tensor",
     "Unsupported",
     "activations",
+    "contraction",
     "convolution",
     "dense",
     "find_lowering",
     "identity",
     "merging",
     "normalization",
+    "operations",
     "pooling",
+    "rearranging",
     "register_lowering",
     "reshaping",
 ]

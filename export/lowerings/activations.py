@@ -15,15 +15,18 @@ from export.lowerings.registry import register_lowering
 layers = keras.layers
 
 
+MASKED_OUT = -1e9  # what Keras' Softmax puts there
+
+
 def activate(g: Builder, function: Any, x: Tensor) -> Tensor:
     """Apply what a layer has as its `activation`."""
     if function is None:
         return x
     name = getattr(function, "__name__", None) or type(function).__name__
     # The very function of Keras, not another of the same name.
-    if name not in _ACTIVATIONS or keras.activations.get(name) is not function:
+    if name not in BY_NAME or keras.activations.get(name) is not function:
         raise Unsupported(f"its activation {name!r} is none that Keras names")
-    return _ACTIVATIONS[name](g, x)
+    return BY_NAME[name](g, x)
 
 
 def _unary(op_type: str, **attributes: Any) -> Callable[[Builder, Tensor], Tensor]:
@@ -39,6 +42,8 @@ def relu(
 ) -> Tensor:
     """max(x, 0), with Keras' slope below, ceiling and threshold."""
     y = x.value
+    if max_value is not None and threshold == 0 and not negative_slope:
+        return g.like(x, g.op("Clip", y, 0.0, float(max_value)))  # which the runtime fuses into a convolution
     if threshold == 0:
         y = g.op("LeakyRelu", y, alpha=float(negative_slope)) if negative_slope else g.op("Relu", y)
     else:
@@ -135,7 +140,8 @@ def _sparsemax(g: Builder, x: Tensor) -> Tensor:
     return g.like(x, g.op("Relu", g.op("Sub", x.value, tau)))
 
 
-_ACTIVATIONS: dict[str, Callable[[Builder, Tensor], Tensor]] = {
+# By the name that Keras gives them.
+BY_NAME: dict[str, Callable[[Builder, Tensor], Tensor]] = {
     "linear": lambda g, x: x,
     "relu": relu,
     "leaky_relu": _unary("LeakyRelu", alpha=0.2),
@@ -199,9 +205,12 @@ def lower_prelu(g: Builder, layer: Any, x: Tensor) -> Tensor:
 
 
 @register_lowering(layers.Softmax, any_layout=True)
-def lower_softmax(g: Builder, layer: Any, x: Tensor, mask: None = None) -> Tensor:
-    """Softmax along one axis."""
+def lower_softmax(g: Builder, layer: Any, x: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Softmax along one axis, places where the mask is False all but left out."""
     axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    if mask is not None or len(axes) != 1:
-        raise Unsupported("Softmax with a mask, or over several axes")
+    if len(axes) != 1:
+        raise Unsupported("Softmax over several axes")
+    if mask is not None:
+        x, mask = g.same_layout([x, mask])
+        x = g.like(x, g.op("Where", mask.value, x.value, MASKED_OUT))
     return softmax(g, x, axes[0])

@@ -13,10 +13,10 @@ from export.lowerings.registry import register_lowering
 layers = keras.layers
 
 
-def _pool(g: Builder, layer: Any, x: Tensor, op_type: str) -> Tensor:
-    x = spatial(g, layer, x)
+def pool(g: Builder, layer: Any, x: Tensor, op_type: str) -> Tensor:
+    """Windows of the spatial axes of `x`, held as (N, C, ...); size, strides and padding are the layer's."""
     rank = x.rank - 2
-    sizes, strides = per_axis(layer.pool_size, rank), per_axis(layer.strides, rank)
+    sizes, strides = per_axis(layer.pool_size, rank), per_axis(layer.strides or layer.pool_size, rank)
     padding = padding_attributes(layer.padding, x.held_shape[2:], sizes, strides, [1] * rank)
     return g.result(x, g.op(op_type, x.value, kernel_shape=sizes, strides=strides, **padding))
 
@@ -24,13 +24,13 @@ def _pool(g: Builder, layer: Any, x: Tensor, op_type: str) -> Tensor:
 @register_lowering(layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D, any_layout=True)
 def lower_max_pooling(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Maximum over windows."""
-    return _pool(g, layer, x, "MaxPool")
+    return pool(g, layer, spatial(g, layer, x), "MaxPool")
 
 
 @register_lowering(layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D, any_layout=True)
 def lower_average_pooling(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Mean over windows; places outside the image are not counted."""
-    return _pool(g, layer, x, "AveragePool")
+    return pool(g, layer, spatial(g, layer, x), "AveragePool")
 
 
 def _global_pool(g: Builder, layer: Any, x: Tensor, op_type: str) -> Tensor:

@@ -39,21 +39,15 @@ def register_lowering(*kinds: type, any_layout: bool = False) -> Callable[[Lower
     return register
 
 
-def find_lowering(layer: Any) -> tuple[Lowering, bool]:
-    """The lowering of a layer, by its class or the nearest of its bases that Keras does not define itself.
-
-    Raises:
-        Unsupported: there is none.
-    """
+def find_lowering(layer: Any) -> tuple[Lowering, bool] | None:
+    """The lowering of a layer, by its class or the nearest of its bases that Keras does not define itself."""
     kind = type(layer)
     for base in kind.__mro__:
         # A subclass of one of Keras' layers may compute something else; only the very class is taken.
         own = base is kind or not base.__module__.startswith("keras.")
         if base in _LOWERINGS and own:
             return _LOWERINGS[base]
-    raise Unsupported(
-        f"{kind.__name__} has no lowering; add one with export.lowerings.register_lowering({kind.__name__})"
-    )
+    return None
 
 
 __all__ = ["Builder", "Lowering", "Tensor", "Unsupported", "find_lowering", "register_lowering"]

@@ -123,9 +123,13 @@ def test_an_opset_too_low_for_what_is_needed() -> None:
 
 
 @keras.saving.register_keras_serializable("tests")
-class Doubled(keras.layers.Layer):
+class Sums(keras.layers.Layer):
+    """Computed by TensorFlow, which symbolic tensors can't follow."""
+
     def call(self, x: Any) -> Any:
-        return 2 * x
+        import tensorflow as tf
+
+        return tf.cumsum(x, axis=-1)
 
 
 @keras.saving.register_keras_serializable("tests")
@@ -140,15 +144,16 @@ class Swish2(keras.layers.Layer):
 
 def test_a_layer_without_lowering_goes_by_tf2onnx() -> None:
     model = functional(
-        (6, 6, 3), L.Conv2D(4, 3), Doubled(name="twice"), L.Flatten(), L.Dense(3, activation="softmax")
+        (6, 6, 3), L.Conv2D(4, 3), Sums(name="sums"), L.Flatten(), L.Dense(3, activation="softmax")
     )
     with pytest.raises(
-        ValueError, match=r"layer 'twice' \(Doubled\): Doubled has no lowering; add one with export.low"
-    ):
+        ValueError, match=r"layer 'sums' \(Sums\): Sums has no lowering, and .*; add one with export.low"
+    ) as raised:
         converted(model)
+    assert "\n" not in str(raised.value)
     conversion = converted(model, route="auto")
     assert conversion.route == "tf2onnx"
-    assert "layer 'twice' (Doubled)" in conversion.reason
+    assert "layer 'sums' (Sums)" in conversion.reason
     assert (conversion.inputs, conversion.outputs) == (["x"], ["probabilities"])
     x = np.random.default_rng(0).normal(size=(3, 6, 6, 3)).astype("float32")
     np.testing.assert_allclose(run(conversion, x)[0], model(x), rtol=1e-4, atol=1e-5)
@@ -177,8 +182,7 @@ def test_a_subclass_of_a_keras_layer_is_not_taken_for_it() -> None:
         def call(self, x: Any) -> Any:
             return -super().call(x)
 
-    with pytest.raises(ValueError, match="Negative has no lowering"):
-        converted(functional((4,), Negative()))
+    assert kinds(converted(functional((4,), Negative()))) == ["Relu", "Neg"]
 
 
 def test_training_inside_the_model_is_refused() -> None:
