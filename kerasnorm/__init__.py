@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "MisclassifiedImages": "callbacks",
+    "PopulationStatistics": "callbacks",
     "StepDecay": "callbacks",
     "step_decay": "callbacks",
     "Dataset": "data",
@@ -37,7 +38,7 @@ __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
     from kerasnorm.augment import augment_images, training_batches
-    from kerasnorm.callbacks import MisclassifiedImages, StepDecay, step_decay
+    from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, StepDecay, step_decay
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.fast import restore, set_threads, speed_up, steps_per_execution
     from kerasnorm.models import build_cnn

@@ -1,4 +1,4 @@
-"""StepDecay and MisclassifiedImages: plain Keras callbacks, for anyone's model.fit."""
+"""StepDecay, PopulationStatistics and MisclassifiedImages: plain Keras callbacks, for anyone's model.fit."""
 
 from __future__ import annotations
 
@@ -98,6 +98,59 @@ class StepDecay(keras.callbacks.Callback):
         """Log `learning_rate`: the schedule's own value, not the optimizer's float32 copy of it."""
         if logs is not None:
             logs["learning_rate"] = step_decay(epoch, self.initial_lr, self.step_size, self.gamma)
+
+
+class PopulationStatistics(keras.callbacks.Callback):
+    """Give each BatchNormalization the statistics of training images, before every evaluation.
+
+    A moving average with momentum 0.9 knows little more than the last ten batches, of augmented images and of
+    weights that have moved on. The paper (Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 2) takes the
+    population's statistics in its place: the mean over batches of their means and of their variances, with the
+    weights as they are. That is done here at the start of each evaluation, by some batches in training mode; what
+    is left after training are the statistics of the last one. The training itself does not use them.
+
+    Name it after `keras.callbacks.SwapEMAWeights`, so that the averaged weights get their own statistics. Models
+    without BatchNormalization are left alone. Other layers act as in training, dropout too.
+
+    Args:
+        x: training images, not augmented, (n, ...): what the model takes.
+        batch_size: images per batch; what is left behind the last whole batch is not used, unless it is all.
+
+    Raises:
+        UserError: no images, or a batch size below 1.
+
+    Example:
+        >>> statistics = PopulationStatistics(x_train[:5000])
+        >>> model.fit(x_train, y_train, epochs=5, validation_data=(x_test, y_test), callbacks=[statistics])
+    """
+
+    def __init__(self, x: np.ndarray, batch_size: int = 1000) -> None:
+        super().__init__()
+        if len(x) == 0:
+            raise UserError("PopulationStatistics: expected images, got none")
+        if batch_size < 1:
+            raise UserError(f"batch_size: expected 1 or more, got {batch_size}")
+        self.x, self.batch_size = x, min(batch_size, len(x))
+
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Compute them for the evaluation that begins."""
+        self.compute(self.model)
+
+    def compute(self, model: keras.Model) -> None:
+        """Set the moving mean and variance of every BatchNormalization of `model`."""
+        norms = [
+            layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)
+        ]
+        momenta = [layer.momentum for layer in norms]
+        try:
+            for batch in range(len(self.x) // self.batch_size if norms else 0):
+                for layer in norms:
+                    layer.momentum = batch / (batch + 1)  # the moving average is then the mean of all batches
+                start = batch * self.batch_size
+                model(np.asarray(self.x[start : start + self.batch_size], np.float32), training=True)
+        finally:
+            for layer, momentum in zip(norms, momenta, strict=True):
+                layer.momentum = momentum
 
 
 class MisclassifiedImages(keras.callbacks.Callback):

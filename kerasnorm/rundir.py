@@ -16,6 +16,7 @@ dropped.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import zipfile
@@ -27,6 +28,7 @@ import numpy as np
 
 from export.command import UserError
 from export.files import write_json, write_text, write_whole
+from kerasnorm.recipes import Recipe
 
 if TYPE_CHECKING:
     import keras
@@ -103,6 +105,9 @@ def check_same(
         mine, theirs = json.loads(json.dumps(config[key])), old.get(key)
         if key == "data":  # where the arrays lay may differ, but not what they are
             mine, theirs = mine["sha256"], (theirs or {}).get("sha256")
+        if key == "recipe" and isinstance(theirs, dict):
+            # A hyper-parameter that is newer than the run had no effect then, which is its default.
+            theirs = {field.name: field.default for field in dataclasses.fields(Recipe)} | theirs
         if mine != theirs:
             if isinstance(mine, dict) and isinstance(theirs, dict):
                 key = next(name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name))

@@ -158,11 +158,11 @@ def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     return keras.optimizers.SGD(rate, momentum=float(recipe.momentum), nesterov=recipe.nesterov, **average)
 
 
-def _callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
-    """What the recipe needs beside the optimizer: the drops of the rate, the averaged weights for evaluation."""
+def _callbacks(recipe: Recipe, dataset: Dataset) -> list[keras.callbacks.Callback]:
+    """What the recipe needs beside the optimizer: drops of the rate; weights and statistics for evaluation."""
     import keras
 
-    from kerasnorm.callbacks import StepDecay
+    from kerasnorm.callbacks import PopulationStatistics, StepDecay
 
     callbacks: list[keras.callbacks.Callback] = []
     if recipe.schedule == "step":
@@ -171,6 +171,8 @@ def _callbacks(recipe: Recipe) -> list[keras.callbacks.Callback]:
         )
     if recipe.ema:
         callbacks.append(keras.callbacks.SwapEMAWeights())
+    if recipe.statistics:
+        callbacks.append(PopulationStatistics(dataset.x_train[: recipe.statistics]))
     return callbacks
 
 
@@ -222,7 +224,7 @@ def _fit_and_save(
             steps_per_epoch=steps,
             validation_data=(dataset.x_test, labels[1]),
             validation_batch_size=min(512, len(dataset.x_test)),
-            callbacks=[*_callbacks(recipe), _progress_saver(path, history, interrupted)],
+            callbacks=[*_callbacks(recipe, dataset), _progress_saver(path, history, interrupted)],
             shuffle=False,  # the batches come shuffled
             verbose=verbose,
         )

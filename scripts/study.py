@@ -38,7 +38,7 @@ PARTS = (*SEEDS, "penalties", "batch-size")
 
 def folder(part: str, setting: str) -> str:
     """The folder of a setting's runs, within runs/ and docs/runs/."""
-    return f"{part}-{setting}".replace(" ", "-").lower()
+    return f"{part}-{setting}".replace(" ", "-").replace(",", "").lower()
 
 
 def compare(seeds: int, options: Sequence[str], data: str, runs: Path = RUNS) -> None:

@@ -111,6 +111,33 @@ def int8_table() -> str:
     return "\n".join(lines)
 
 
+def applications_table() -> str:
+    """What scripts/bench_applications.py recorded."""
+    record = json.loads((ROOT / "docs/bench/applications.json").read_text())
+    lines = [
+        "| model | route | nodes | transposes | largest difference | latency, ms | Keras' export, ms | ratio |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, model in record["models"].items():
+        cells = ["", "", ""]
+        if "speed" in model:
+            speed, keras = model["speed"], model["keras"]
+            cells = [f"{speed['ours_ms']:.1f}", "fails", ""]
+            if "ratio" in speed:
+                cells[1:] = [f"{speed['keras_ms']:.1f}", f"**{speed['ratio']:.2f}x**"]
+            nodes = f"{model['nodes']} ({keras['nodes']})" if "nodes" in keras else model["nodes"]
+            transposes = (
+                f"{model['transposes']} ({keras['transposes']})" if "nodes" in keras else model["transposes"]
+            )
+        else:
+            nodes, transposes = model["nodes"], model["transposes"]
+        lines.append(
+            f"| {name} | {model['route']} | {nodes} | {transposes} | {model['max_abs']:.0e} "
+            f"| {' | '.join(cells)} |"
+        )
+    return "\n".join(lines)
+
+
 def train_record() -> dict[str, Any]:
     """What benchmarks/train_throughput.py recorded."""
     record: dict[str, Any] = json.loads((ROOT / "docs/bench/train.json").read_text())
@@ -163,6 +190,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "speed": speed_table,
     "agreement": agreement_table,
     "int8": int8_table,
+    "applications": applications_table,
 }
 
 

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasnorm import MisclassifiedImages, StepDecay, step_decay
+from kerasnorm import MisclassifiedImages, PopulationStatistics, StepDecay, restore, speed_up, step_decay
 
 
 def linear_model(optimizer: keras.optimizers.Optimizer, seed: int = 0) -> keras.Model:
@@ -141,3 +141,32 @@ def test_misclassified_images_refuses_what_it_cannot_use() -> None:
     images = keras.Sequential([keras.Input((2, 2, 1)), keras.layers.ReLU()])
     with pytest.raises(ValueError, match="expected a model with one output of shape"):
         MisclassifiedImages(np.zeros((3, 2, 2, 1)), np.zeros(3)).collect(images)
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["stock", "fast"])
+def test_population_statistics_are_the_mean_of_the_batches(fast: bool) -> None:
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Dense(4), keras.layers.BatchNormalization(momentum=0.9)]
+    model = keras.Sequential([keras.Input((3,)), *layers, keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    if fast:
+        speed_up(model, 1)
+    statistics = PopulationStatistics(X[:30], batch_size=10)
+    model.fit(X, Y, 8, 3, validation_data=(X, Y), callbacks=[statistics], shuffle=False, verbose=0)
+    restore(model)
+    hidden = (X[:30] @ np.asarray(layers[0].kernel) + np.asarray(layers[0].bias)).reshape(3, 10, 4)
+    np.testing.assert_allclose(layers[1].moving_mean, hidden.mean(1).mean(0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(layers[1].moving_variance, hidden.var(1).mean(0), rtol=1e-4, atol=1e-5)
+    assert layers[1].momentum == 0.9
+
+
+def test_population_statistics_leave_other_models_alone() -> None:
+    model = linear_model(keras.optimizers.SGD(0.1))
+    before = [np.array(weight) for weight in model.weights]
+    PopulationStatistics(X).compute(model)
+    for old, new in zip(before, model.weights, strict=True):
+        np.testing.assert_array_equal(old, new)
+    with pytest.raises(ValueError, match="expected images, got none"):
+        PopulationStatistics(X[:0])
+    with pytest.raises(ValueError, match="batch_size: expected 1 or more, got 0"):
+        PopulationStatistics(X, batch_size=0)

@@ -1,10 +1,12 @@
+import dataclasses
+import json
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
-from kerasnorm import rundir
+from kerasnorm import Recipe, rundir
 
 ROW = {key: 0.1 + 0.2 * index for index, key in enumerate(rundir.COLUMNS)}
 
@@ -47,6 +49,15 @@ def test_a_checkpoint_that_cannot_be_used(tmp_path: Path, damage: str) -> None:
         file.write_bytes(file.read_bytes()[: 500 if damage == "truncated" else 0])
     with pytest.raises(ValueError, match=r"checkpoint.npz: expected a checkpoint of this run.*--overwrite"):
         rundir.load_checkpoint(tmp_path, small_model())
+
+
+def test_a_run_older_than_a_hyper_parameter_is_the_same_run_at_its_default(tmp_path: Path) -> None:
+    recipe = dataclasses.asdict(Recipe())
+    older = {key: value for key, value in recipe.items() if key != "statistics"}
+    (tmp_path / rundir.CONFIG).write_text(json.dumps({"norm": "bn", "recipe": older, "seed": 0}))
+    rundir.check_same(tmp_path, {"norm": "bn", "recipe": recipe, "seed": 0})
+    with pytest.raises(ValueError, match="expected a run with statistics=7, got one with statistics=0"):
+        rundir.check_same(tmp_path, {"recipe": recipe | {"statistics": 7}})
 
 
 def test_json_that_is_none(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import pytest
 
-from kerasnorm import load_data, rundir
+from kerasnorm import PopulationStatistics, load_data, rundir
 from kerasnorm.train import cli
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -169,7 +169,10 @@ def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(
     assert "expected a new directory, got one with files; give --resume" in errors
 
 
-AVERAGED = "--norm bn --data digits --epochs 3 --schedule cosine --warmup 0.3 --ema 0.9 --label-smoothing 0.1 --shift 1"
+AVERAGED = (
+    "--norm bn --data digits --epochs 3 --schedule cosine --warmup 0.3 --ema 0.9 --label-smoothing 0.1 --shift 1 "
+    "--statistics 200 --dropout 0"
+)
 
 
 @pytest.mark.slow
@@ -210,6 +213,13 @@ def test_averaged_weights_are_what_is_tested_and_kept_also_when_resumed(
     np.testing.assert_allclose(
         accuracy, rundir.read_history(tmp_path / "whole")[-1]["val_accuracy"], atol=1e-6
     )
+    # And with the statistics that the training images have under those weights.
+    kept = [np.array(weight) for weight in whole.non_trainable_weights]
+    PopulationStatistics(data.x_train[:200]).compute(whole)
+    assert len(kept) == 10
+    for before, after in zip(kept, whole.non_trainable_weights, strict=True):
+        # TensorFlow's fused operation adds up the values of a batch one by one, in float32.
+        np.testing.assert_allclose(before, after, rtol=2e-3, atol=1e-4)
 
 
 def stop_at_once(*_: object) -> None:
