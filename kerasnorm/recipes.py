@@ -5,15 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from export.command import UserError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
 
 NORMS = ("bn", "ln", "gn")
 
 # The reference's penalties (l1, l2) for each normalization.
 PENALTIES = {"bn": (0.001, 0.0005), "ln": (0.0, 0.0005), "gn": (0.001, 0.0)}
 
+
+# The fields of Recipe that say how training images are changed.
+AUGMENTATION = ("rotation", "brightness", "contrast", "shift", "zoom", "shear", "fill")
 
 # The fields of Recipe that are words, and what they may be.
 CHOICES = {"penalize": ("kernels", "all"), "schedule": ("step", "cosine")}
@@ -130,6 +137,48 @@ class Recipe:
         check_norm(norm)
         l1, l2 = PENALTIES[norm]
         return replace(self, l1=l1 if self.l1 is None else self.l1, l2=l2 if self.l2 is None else self.l2)
+
+    def optimizer(self, steps_per_epoch: int) -> keras.optimizers.Optimizer:
+        """SGD with the recipe's momentum, schedule and averaging of weights.
+
+        Args:
+            steps_per_epoch: batches in an epoch; the cosine ends with the last step of the last epoch.
+        """
+        import keras
+
+        rate: Any = self.learning_rate
+        if self.schedule == "cosine":
+            total = self.epochs * steps_per_epoch
+            warmup = min(round(self.warmup * total), total - 1)
+            options = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
+            rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, total - warmup, **options)
+        average = {"use_ema": True, "ema_momentum": float(self.ema)} if self.ema else {}
+        return keras.optimizers.SGD(rate, momentum=float(self.momentum), nesterov=self.nesterov, **average)
+
+    def callbacks(self, x_train: np.ndarray) -> list[keras.callbacks.Callback]:
+        """What the recipe needs beside the optimizer: drops of the rate; weights and statistics for evaluation.
+
+        Args:
+            x_train: the training images, (n, ...), not augmented.
+        """
+        import keras
+
+        from kerasnorm.callbacks import PopulationStatistics, StepDecay
+
+        callbacks: list[keras.callbacks.Callback] = []
+        if self.schedule == "step":
+            callbacks.append(
+                StepDecay(self.learning_rate, self.step_size, self.step_gamma, self.rescale_velocity)
+            )
+        if self.ema:
+            callbacks.append(keras.callbacks.SwapEMAWeights())
+        if self.statistics:
+            callbacks.append(PopulationStatistics(x_train[: self.statistics]))
+        return callbacks
+
+    def augmentation(self) -> dict[str, float]:
+        """The recipe's keyword arguments for `training_batches` and `augment_images`."""
+        return {name: getattr(self, name) for name in AUGMENTATION}
 
 
 def _check(name: str, value: object, expected: str, ok: Callable[[Any], bool]) -> None:

@@ -135,45 +135,13 @@ def _build(norm: str, dataset: Dataset, recipe: Recipe, parts: int) -> keras.Mod
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
         cross_entropy = keras.metrics.CategoricalCrossentropy
     model.compile(
-        optimizer=_optimizer(recipe, steps),
+        optimizer=recipe.optimizer(steps),
         loss=loss,
         # Keras' loss has the penalties in it, for test images too; cross_entropy is the loss without.
         metrics=["accuracy", cross_entropy(name="cross_entropy")],
         steps_per_execution=steps_per_execution(steps),
     )
     return speed_up(model, parts)
-
-
-def _optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
-    """SGD as the recipe says; `steps` in an epoch."""
-    import keras
-
-    rate: Any = recipe.learning_rate
-    if recipe.schedule == "cosine":
-        total = recipe.epochs * steps
-        warmup = min(round(recipe.warmup * total), total - 1)
-        options = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
-        rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, total - warmup, **options)
-    average = {"use_ema": True, "ema_momentum": float(recipe.ema)} if recipe.ema else {}
-    return keras.optimizers.SGD(rate, momentum=float(recipe.momentum), nesterov=recipe.nesterov, **average)
-
-
-def _callbacks(recipe: Recipe, dataset: Dataset) -> list[keras.callbacks.Callback]:
-    """What the recipe needs beside the optimizer: drops of the rate; weights and statistics for evaluation."""
-    import keras
-
-    from kerasnorm.callbacks import PopulationStatistics, StepDecay
-
-    callbacks: list[keras.callbacks.Callback] = []
-    if recipe.schedule == "step":
-        callbacks.append(
-            StepDecay(recipe.learning_rate, recipe.step_size, recipe.step_gamma, recipe.rescale_velocity)
-        )
-    if recipe.ema:
-        callbacks.append(keras.callbacks.SwapEMAWeights())
-    if recipe.statistics:
-        callbacks.append(PopulationStatistics(dataset.x_train[: recipe.statistics]))
-    return callbacks
 
 
 def _fit_and_save(
@@ -209,13 +177,7 @@ def _fit_and_save(
             epochs=recipe.epochs,
             initial_epoch=done,
             seed=seed,
-            rotation=recipe.rotation,
-            brightness=recipe.brightness,
-            contrast=recipe.contrast,
-            shift=recipe.shift,
-            zoom=recipe.zoom,
-            shear=recipe.shear,
-            fill=recipe.fill,
+            **recipe.augmentation(),
         )
         model.fit(
             batches,
@@ -224,7 +186,7 @@ def _fit_and_save(
             steps_per_epoch=steps,
             validation_data=(dataset.x_test, labels[1]),
             validation_batch_size=min(512, len(dataset.x_test)),
-            callbacks=[*_callbacks(recipe, dataset), _progress_saver(path, history, interrupted)],
+            callbacks=[*recipe.callbacks(dataset.x_train), _progress_saver(path, history, interrupted)],
             shuffle=False,  # the batches come shuffled
             verbose=verbose,
         )

@@ -1,9 +1,12 @@
 import dataclasses
+import inspect
 from typing import Any
 
+import numpy as np
 import pytest
 
-from kerasnorm import RECIPES, Recipe
+from kerasnorm import RECIPES, Recipe, augment_images, training_batches
+from kerasnorm.recipes import NORMS
 from kerasnorm.train import parser, recipe_from
 
 
@@ -78,3 +81,30 @@ def test_values_out_of_range_are_refused(values: dict, message: str) -> None:
 def test_unknown_norm_is_refused() -> None:
     with pytest.raises(ValueError, match="norm: expected one of bn, ln, gn, got 'x'"):
         Recipe().for_norm("x")
+
+
+def test_what_a_recipe_gives_a_plain_fit() -> None:
+    recipe = Recipe(schedule="cosine", warmup=0.25, epochs=4, learning_rate=0.1, ema=0.9, statistics=5)
+    optimizer = recipe.optimizer(steps_per_epoch=10)
+    rates = []
+    for step in (0, 5, 10, 25, 40):
+        optimizer.iterations.assign(step)
+        rates.append(float(optimizer.learning_rate))
+    np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.05, 0], atol=1e-7)
+    assert (optimizer.use_ema, optimizer.ema_momentum, optimizer.momentum) == (True, 0.9, 0.8)
+    kinds = [type(callback).__name__ for callback in recipe.callbacks(np.zeros((9, 28, 28, 1)))]
+    assert kinds == ["SwapEMAWeights", "PopulationStatistics"]
+    assert [type(callback).__name__ for callback in Recipe().callbacks(np.zeros(9))] == ["StepDecay"]
+    known = inspect.signature(training_batches).parameters
+    assert recipe.augmentation()["rotation"] == recipe.rotation
+    assert set(recipe.augmentation()) == set(inspect.signature(augment_images).parameters) - {
+        "images",
+        "seed",
+    }
+    assert set(recipe.augmentation()) <= set(known)
+
+
+def test_best_keeps_the_network() -> None:
+    for norm in NORMS:
+        recipe = RECIPES["best"].for_norm(norm)
+        assert (recipe.filters, recipe.blocks, recipe.groups, recipe.penalize) == (16, 3, None, "kernels")
