@@ -33,17 +33,17 @@ Call = Callable[[], object]
 TURN = 0.02  # seconds of counted calls in a turn
 
 
-def time_calls(calls: dict[str, Call], seconds: float) -> dict[str, list[float]]:
-    """Times of each call in milliseconds, the calls taking turns for about `seconds` in all."""
+def time_calls(calls: dict[str, Call], seconds: float, turn: float = TURN) -> dict[str, list[float]]:
+    """Times of each call in milliseconds, the calls taking turns of `turn` seconds for about `seconds` in all."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     stop = time.perf_counter() + seconds
     while time.perf_counter() < stop or min(len(values) for values in times.values()) < 20:
         for name, call in calls.items():
             begin = time.perf_counter()
-            while time.perf_counter() - begin < TURN / 4:
+            while time.perf_counter() - begin < turn / 4:
                 call()
             begin = start = time.perf_counter()
-            while start - begin < TURN:
+            while start - begin < turn:
                 call()
                 end = time.perf_counter()
                 times[name].append(1e3 * (end - start))
