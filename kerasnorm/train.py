@@ -83,6 +83,11 @@ def train(
 
     from kerasnorm.fast import set_threads
 
+    if recipe.ema and keras.backend.backend() == "jax":
+        # Keras' SwapEMAWeights leaves weights there whose memory JAX has given away.
+        raise UserError(
+            "ema: expected Keras' TensorFlow backend for averaged weights, got jax; leave them out with --ema 0"
+        )
     parts = set_threads()
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow":

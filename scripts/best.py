@@ -52,6 +52,7 @@ TRIALS: dict[str, dict[str, object]] = {
 LATER_TRIALS: dict[str, dict[str, object]] = {
     "start": {},
     "stronger": {"rotation": 15, "shift": 2.5, "zoom": 0.16, "shear": 0.15},
+    "no averaging": {"ema": 0},
     "60 epochs": {"epochs": 60},
 }
 TRIALS |= {f"statistics, {name}": {"statistics": 5000} | changes for name, changes in LATER_TRIALS.items()}

@@ -92,6 +92,10 @@ def test_another_backend_trains_with_the_stock_layers(command: Command, tmp_path
     assert done.returncode == 0, done.stderr
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == FILES
     assert json.loads((tmp_path / "run/config.json").read_text())["versions"]["backend"] == "jax"
+    done = command(TRAIN, *words, "--ema", "0.9", "--overwrite", env={"KERAS_BACKEND": "jax"})
+    assert done.returncode == 2
+    assert "ema: expected Keras' TensorFlow backend for averaged weights, got jax" in done.stderr
+    assert (tmp_path / "run/config.json").exists()
     with open(tmp_path / "run/history.csv", newline="") as file:
         losses = [float(row["cross_entropy"]) for row in csv.DictReader(file)]
     assert losses[1] < losses[0]
