@@ -79,7 +79,8 @@ class Recipe:
     ema: float = field(
         default=0.0,
         metadata={
-            "help": "momentum of the moving average of the weights that is evaluated and kept; 0: none"
+            "help": "momentum of the moving average of the weights that is evaluated and kept, over at most an "
+            "eighth of the training; 0: none"
         },
     )
     label_smoothing: float = field(
@@ -152,7 +153,11 @@ class Recipe:
             warmup = min(round(self.warmup * total), total - 1)
             options = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
             rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, total - warmup, **options)
-        average = {"use_ema": True, "ema_momentum": float(self.ema)} if self.ema else {}
+        average: dict[str, Any] = {}
+        if self.ema:
+            # In a short training a long average would still hold the start: it spans at most an eighth of the steps.
+            longest = max(0.0, 1 - 8 / (self.epochs * steps_per_epoch))
+            average = {"use_ema": True, "ema_momentum": min(float(self.ema), longest)}
         return keras.optimizers.SGD(rate, momentum=float(self.momentum), nesterov=self.nesterov, **average)
 
     def callbacks(self, x_train: np.ndarray) -> list[keras.callbacks.Callback]:

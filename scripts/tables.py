@@ -4,6 +4,7 @@ usage: python scripts/tables.py [--check]   (--check: only say whether README.md
 """
 
 import json
+import statistics
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kerasnorm.compare import NORM_NAMES, Run, result_cells, tables
+from kerasnorm.rundir import METRICS, read_json
 
 ROOT = Path(__file__).resolve().parent.parent
 KERAS = "Keras' export"
@@ -45,14 +47,30 @@ def study_table() -> str:
     return "\n".join(lines)
 
 
+def best_table() -> str:
+    """Recipe `best` on MNIST's test images, whatever runs there are."""
+    lines = [
+        "| norm | seeds | test accuracy, last epoch | smallest to largest | 95 % interval of the mean "
+        "| best epoch | train accuracy | minutes |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    runs = study_runs("best")
+    for norm, name in NORM_NAMES.items():
+        minutes = [read_json(run.path / METRICS)["seconds"] / 60 for run in runs if run.norm == norm]
+        if minutes:
+            cells = result_cells(runs, norm)
+            lines.append(f"| {norm}, {name} | {cells} | {statistics.median(minutes):.1f} |")
+    return "\n".join(lines)
+
+
 def differences_table(recipe: str) -> str:
     """Paired differences between the norms."""
     return tables(study_runs(recipe), list(NORM_NAMES))[1]
 
 
-def settings_table(part: str) -> str:
-    """A part of the study that scripts/study.py tabulated."""
-    return (ROOT / f"docs/study/{part}/table.md").read_text(encoding="utf-8").strip()
+def written_table(path: str) -> str:
+    """A table within docs/ that scripts/study.py or scripts/best.py wrote."""
+    return (ROOT / "docs" / path).read_text(encoding="utf-8").strip()
 
 
 def export_record() -> dict[str, Any]:
@@ -115,7 +133,8 @@ def applications_table() -> str:
     """What scripts/bench_applications.py recorded."""
     record = json.loads((ROOT / "docs/bench/applications.json").read_text())
     lines = [
-        "| model | route | nodes | transposes | largest difference | latency, ms | Keras' export, ms | ratio |",
+        "| model | route | nodes (Keras' export) | transposes | largest difference | latency, ms | Keras' export, ms "
+        "| ratio |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, model in record["models"].items():
@@ -183,8 +202,10 @@ TABLES: dict[str, Callable[[], str]] = {
     "study": study_table,
     "differences": partial(differences_table, "notebook"),
     "differences-documented": partial(differences_table, "documented"),
-    "penalties": partial(settings_table, "penalties"),
-    "batch-size": partial(settings_table, "batch-size"),
+    "penalties": partial(written_table, "study/penalties/table.md"),
+    "batch-size": partial(written_table, "study/batch-size/table.md"),
+    "best": best_table,
+    "tuning": partial(written_table, "best/tuning.md"),
     "throughput": throughput_table,
     "resnet": resnet_table,
     "speed": speed_table,

@@ -91,7 +91,8 @@ def test_what_a_recipe_gives_a_plain_fit() -> None:
         optimizer.iterations.assign(step)
         rates.append(float(optimizer.learning_rate))
     np.testing.assert_allclose(rates, [0, 0.05, 0.1, 0.05, 0], atol=1e-7)
-    assert (optimizer.use_ema, optimizer.ema_momentum, optimizer.momentum) == (True, 0.9, 0.8)
+    assert (optimizer.use_ema, optimizer.ema_momentum, optimizer.momentum) == (True, 0.8, 0.8)  # 1 - 8 / 40
+    assert recipe.optimizer(steps_per_epoch=100).ema_momentum == 0.9
     kinds = [type(callback).__name__ for callback in recipe.callbacks(np.zeros((9, 28, 28, 1)))]
     assert kinds == ["SwapEMAWeights", "PopulationStatistics"]
     assert [type(callback).__name__ for callback in Recipe().callbacks(np.zeros(9))] == ["StepDecay"]
