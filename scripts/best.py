@@ -9,10 +9,14 @@ tables to docs/best/. Cut off, it goes on where it was.
 
 import sys
 
+import keras
+import numpy as np
 from study import RECORDS, RESULTS, RUNS, compare, folder
 
 from export.files import write_text
+from export.infer import Classifier
 from kerasnorm.compare import Run, accuracies
+from kerasnorm.data import load_data
 from kerasnorm.rundir import METRICS, read_json
 from kerasnorm.summary import summarize
 
@@ -70,7 +74,7 @@ ABLATIONS: dict[str, dict[str, object]] = {
     "20 epochs": {"epochs": 20},
     "7 epochs": {"epochs": 7},
 }
-PARTS = ("tuning", "runs", "ablation")
+PARTS = ("tuning", "runs", "onnx", "ablation")
 
 
 def words(changes: dict[str, object]) -> list[str]:
@@ -87,6 +91,29 @@ def run_part(part: str) -> None:
     for name, changes in settings.items():
         options = ["--recipe", "best", "--held-out", str(HELD_OUT), "--norms", "bn", *words(changes)]
         compare(SEEDS, options, "mnist", RUNS / folder(part, name))
+
+
+def onnx_table() -> str:
+    """What the exported models make of all 10,000 test images, beside Keras; needs the run directories themselves."""
+    data = load_data("mnist")
+    lines = [
+        "| run | test accuracy, Keras, % | ONNX, % | images classified otherwise | largest difference |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for path in sorted(RUNS.glob("*-mnist-best-seed*")):
+        if not (path / "model.onnx").exists():
+            continue
+        model = keras.models.load_model(path / "model.keras")
+        expected = model.predict(data.x_test, batch_size=500, verbose=0)
+        classifier = Classifier(path / "model.onnx")
+        parts = np.array_split(data.x_test, 20)
+        got = np.concatenate([classifier.predict(part) for part in parts])
+        keras_share, onnx_share = (
+            100 * float((one.argmax(1) == data.y_test).mean()) for one in (expected, got)
+        )
+        otherwise, largest = int((expected.argmax(1) != got.argmax(1)).sum()), np.abs(expected - got).max()
+        lines.append(f"| {path.name} | {keras_share:.2f} | {onnx_share:.2f} | {otherwise} | {largest:.0e} |")
+    return "\n".join(lines)
 
 
 def table(part: str) -> str:
@@ -121,15 +148,19 @@ def table(part: str) -> str:
 
 def main() -> None:
     """Run the parts that were named, or report."""
+    results = RESULTS.parent / "best"
+    results.mkdir(exist_ok=True)
     if "--report" in sys.argv:
         for part in ("tuning", "ablation"):
-            (RESULTS.parent / "best").mkdir(exist_ok=True)
-            write_text(RESULTS.parent / f"best/{part}.md", table(part) + "\n")
+            write_text(results / f"{part}.md", table(part) + "\n")
         return
     for part in sys.argv[1:] or PARTS:
         if part not in PARTS:
             sys.exit(f"part: expected one of {', '.join(PARTS)}, got {part!r}")
-        run_part(part)
+        if part == "onnx":
+            write_text(results / "onnx.md", onnx_table() + "\n")
+        else:
+            run_part(part)
 
 
 if __name__ == "__main__":
