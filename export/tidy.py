@@ -125,6 +125,9 @@ def _drop_reshape(graph: ir.Graph, node: ir.Node) -> bool:
     return True
 
 
+# onnxruntime up to 1.23 makes zeros in front of any pool its padding, also where that is something else (its
+# PadFusion); other numbers it leaves alone.
+NEXT_TO_ZERO = 1e-30
 _NEVER_NEGATIVE = ("Relu", "Clip", "Sigmoid", "HardSigmoid", "Softmax")
 
 
@@ -156,14 +159,18 @@ def _pad_into_window(graph: ir.Graph, node: ir.Node) -> bool:
     assert source is not None
     if node.op_type != "Conv":
         kernel = np.array(node.attributes["kernel_shape"].as_ints())
-        if np.any(own) or np.any(pads >= np.tile(kernel, 2)):
+        exact = not np.any(own) and not np.any(pads >= np.tile(kernel, 2))
+        if node.op_type == "MaxPool":
+            producer = source.producer()
+            exact = exact and is_op(producer, *_NEVER_NEGATIVE) and _clips_at_zero(producer)
+        if not exact:
+            pad.resize_inputs(3)
+            pad.replace_input_with(
+                2, new_constant(graph, np.float32(NEXT_TO_ZERO), f"{pad.name}/next_to_zero")
+            )
             return False
         if node.op_type == "AveragePool":
             node.attributes["count_include_pad"] = ir.AttrInt64("count_include_pad", 1)
-        else:
-            producer = source.producer()
-            if not is_op(producer, *_NEVER_NEGATIVE) or not _clips_at_zero(producer):
-                return False
     node.attributes["pads"] = ir.AttrInt64s("pads", (own + pads).tolist())
     node.replace_input_with(0, source)
     graph.remove(pad, safe=True)

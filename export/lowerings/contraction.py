@@ -27,7 +27,7 @@ ops = keras.ops
 layers = keras.layers
 
 
-@register_operation(ops.matmul, symbol(2, 2), symbol(2, 2))
+@register_operation("matmul", symbol(2, 2), symbol(2, 2))
 def lower_matmul(g: Builder, layer: Any, x1: Any, x2: Any) -> Tensor:
     """Matrix products along the last two axes."""
     held = [g.keras_layout(x) if isinstance(x, Tensor) else x for x in (x1, x2)]
@@ -39,7 +39,7 @@ def _rank(x: Any) -> int:
     return x.rank if isinstance(x, Tensor) else np.ndim(x)
 
 
-@register_operation(ops.dot, symbol(2, 2), symbol(2, 2))
+@register_operation("dot", symbol(2, 2), symbol(2, 2))
 def lower_dot(g: Builder, layer: Any, x1: Any, x2: Any) -> Tensor:
     """Products along the last axis of the first and the last but one of the second, which has two axes."""
     if _rank(x2) != 2:
@@ -47,7 +47,7 @@ def lower_dot(g: Builder, layer: Any, x1: Any, x2: Any) -> Tensor:
     return lower_matmul(g, layer, x1, x2)
 
 
-@register_operation(ops.einsum, "ab,bc->ac", symbol(2, 2), symbol(2, 2))
+@register_operation("einsum", "ab,bc->ac", symbol(2, 2), symbol(2, 2))
 def lower_einsum(g: Builder, layer: Any, *args: Any) -> Tensor:
     """Einstein's sums."""
     operands = [x for x in args if not isinstance(x, str)]
@@ -125,7 +125,7 @@ def _by_matmul(g: Builder, terms: list[str], output: str, held: list[Tensor], sh
     return Tensor(g.transpose(product, tuple(by_letter[letter] for letter in made), order), shape)
 
 
-@register_operation(ops.dot_product_attention, symbol(1, 2, 2, 4), symbol(1, 2, 2, 4), symbol(1, 2, 2, 4))
+@register_operation("dot_product_attention", symbol(1, 2, 2, 4), symbol(1, 2, 2, 4), symbol(1, 2, 2, 4))
 def lower_attention(
     g: Builder,
     layer: Any,
@@ -172,7 +172,7 @@ def _convolution_input(g: Builder, data_format: str | None, x: Tensor) -> Tensor
     return g.channels_first(x) if last else g.keras_layout(x)
 
 
-@register_operation(ops.conv, symbol(1, 4, 4, 2), symbol(3, 3, 2, 2), data_format="channels_last")
+@register_operation("conv", symbol(1, 4, 4, 2), symbol(3, 3, 2, 2), data_format="channels_last")
 def lower_convolution(g: Builder, layer: Any, inputs: Tensor, kernel: Any) -> Tensor:
     """Convolution by a constant kernel."""
     if not is_constant(kernel):
@@ -195,7 +195,7 @@ def lower_convolution(g: Builder, layer: Any, inputs: Tensor, kernel: Any) -> Te
     return g.result(x, value)
 
 
-@register_operation(ops.depthwise_conv, symbol(1, 4, 4, 2), symbol(3, 3, 2, 1), data_format="channels_last")
+@register_operation("depthwise_conv", symbol(1, 4, 4, 2), symbol(3, 3, 2, 1), data_format="channels_last")
 def lower_depthwise_convolution(g: Builder, layer: Any, inputs: Tensor, kernel: Any) -> Tensor:
     """Depthwise convolution by a constant kernel."""
     if not is_constant(kernel):
@@ -215,17 +215,17 @@ def lower_depthwise_convolution(g: Builder, layer: Any, inputs: Tensor, kernel: 
     return g.result(x, value)
 
 
-def _register_pool(function: Any, op_type: str) -> None:
+def _register_pool(function: str, op_type: str) -> None:
     @register_operation(function, symbol(1, 4, 4, 2), 2, data_format="channels_last")
     def lower_pool(g: Builder, layer: Any, inputs: Tensor) -> Tensor:
         return pool(g, layer, _convolution_input(g, layer.data_format, inputs), op_type)
 
 
-_register_pool(ops.max_pool, "MaxPool")
-_register_pool(ops.average_pool, "AveragePool")
+_register_pool("max_pool", "MaxPool")
+_register_pool("average_pool", "AveragePool")
 
 
-@register_operation(ops.batch_normalization, symbol(2, 2), np.zeros(2), np.ones(2), axis=-1)
+@register_operation("batch_normalization", symbol(2, 2), np.zeros(2), np.ones(2), axis=-1)
 def lower_batch_norm(
     g: Builder, layer: Any, x: Tensor, mean: Any, variance: Any, offset: Any = None, scale: Any = None
 ) -> Tensor:
@@ -239,7 +239,7 @@ def lower_batch_norm(
     return g.affine(x, factor, shift, layer.axis)
 
 
-@register_operation(ops.normalize, symbol(2, 2))
+@register_operation("normalize", symbol(2, 2))
 def lower_normalize(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """The formula x / max(norm(x), epsilon), the norm of order 1 or 2."""
     op_type = {1: "ReduceL1", 2: "ReduceL2"}.get(layer.order)
@@ -260,7 +260,7 @@ def _last_axes(x: Tensor, axis: Any) -> int:
     return axes[0]
 
 
-@register_operation(ops.layer_normalization, symbol(2, 2), np.ones(2), np.zeros(2))
+@register_operation("layer_normalization", symbol(2, 2), np.ones(2), np.zeros(2))
 def lower_layer_norm(g: Builder, layer: Any, x: Tensor, gamma: Any = None, beta: Any = None) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta over the last axes."""
     g.require(17, "LayerNormalization")
@@ -275,7 +275,7 @@ def lower_layer_norm(g: Builder, layer: Any, x: Tensor, gamma: Any = None, beta:
     return Tensor(value, x.shape)
 
 
-@register_operation(ops.rms_normalization, symbol(2, 2))
+@register_operation("rms_normalization", symbol(2, 2))
 def lower_rms_norm(g: Builder, layer: Any, x: Tensor, scale: Any = None) -> Tensor:
     """The formula x / sqrt(mean(x^2) + epsilon) * scale."""
     if not is_constant(scale):

@@ -23,15 +23,20 @@ def symbol(*shape: int) -> keras.KerasTensor:
     return keras.KerasTensor(shape)
 
 
-def register_operation(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Callable[[Any], Any]:
-    """`register_lowering` for the operation that a function of keras.ops leaves in a model's graph.
+def register_operation(
+    function: str | Callable[..., Any], *args: Any, **kwargs: Any
+) -> Callable[[Lowering], Lowering]:
+    """`register_lowering` for the operation that a function leaves in a model's graph.
 
     Args:
-        function: the function.
+        function: the function, or its name in keras.ops; one that is newer than this Keras is passed over.
         *args: arguments of a trial call that shows the operation's class.
         **kwargs: likewise.
     """
-    output = keras.tree.flatten(function(*args, **kwargs))[0]
+    call = getattr(keras.ops, function, None) if isinstance(function, str) else function
+    if call is None:
+        return lambda lowering: lowering
+    output = keras.tree.flatten(call(*args, **kwargs))[0]
     return register_lowering(type(output._keras_history.operation), any_layout=True)
 
 
@@ -108,11 +113,11 @@ def _arithmetic(op_type: str, affine: Callable[[Any], tuple[Any, Any]], commutes
 
 
 for _function, _op_type, _affine, _commutes in (
-    (ops.add, "Add", lambda c: (1.0, c), True),
-    (ops.subtract, "Sub", lambda c: (1.0, -c), False),
-    (ops.multiply, "Mul", lambda c: (c, 0.0), True),
-    (ops.divide, "Div", lambda c: (1 / c, 0.0), False),
-    (ops.true_divide, "Div", lambda c: (1 / c, 0.0), False),
+    ("add", "Add", lambda c: (1.0, c), True),
+    ("subtract", "Sub", lambda c: (1.0, -c), False),
+    ("multiply", "Mul", lambda c: (c, 0.0), True),
+    ("divide", "Div", lambda c: (1 / c, 0.0), False),
+    ("true_divide", "Div", lambda c: (1 / c, 0.0), False),
 ):
     register_operation(_function, symbol(2, 2), symbol(2, 2))(_arithmetic(_op_type, _affine, _commutes))
 
@@ -130,25 +135,25 @@ def _binary(op_type: str, of_operands: bool = False) -> Lowering:
 
 
 for _function, _op_type in (
-    (ops.power, "Pow"),
-    (ops.maximum, "Max"),
-    (ops.minimum, "Min"),
-    (ops.logical_and, "And"),
-    (ops.logical_or, "Or"),
-    (ops.logical_xor, "Xor"),
+    ("power", "Pow"),
+    ("maximum", "Max"),
+    ("minimum", "Min"),
+    ("logical_and", "And"),
+    ("logical_or", "Or"),
+    ("logical_xor", "Xor"),
 ):
     register_operation(_function, symbol(2, 2), symbol(2, 2))(_binary(_op_type))
 for _function, _op_type in (
-    (ops.equal, "Equal"),
-    (ops.greater, "Greater"),
-    (ops.greater_equal, "GreaterOrEqual"),
-    (ops.less, "Less"),
-    (ops.less_equal, "LessOrEqual"),
+    ("equal", "Equal"),
+    ("greater", "Greater"),
+    ("greater_equal", "GreaterOrEqual"),
+    ("less", "Less"),
+    ("less_equal", "LessOrEqual"),
 ):
     register_operation(_function, symbol(2, 2), symbol(2, 2))(_binary(_op_type, of_operands=True))
 
 
-@register_operation(ops.not_equal, symbol(2, 2), symbol(2, 2))
+@register_operation("not_equal", symbol(2, 2), symbol(2, 2))
 def lower_not_equal(g: Builder, layer: Any, x1: Any, x2: Any) -> Tensor:
     """The formula x1 != x2."""
     equal = elementwise(g, "Equal", x1, x2, dtype=_result_dtype((x1, x2)))
@@ -164,38 +169,38 @@ def _unary(*op_types: str) -> Lowering:
 
 
 for _function, _op_types in (
-    (ops.absolute, ["Abs"]),
-    (ops.negative, ["Neg"]),
-    (ops.exp, ["Exp"]),
-    (ops.log, ["Log"]),
-    (ops.sqrt, ["Sqrt"]),
-    (ops.rsqrt, ["Sqrt", "Reciprocal"]),
-    (ops.reciprocal, ["Reciprocal"]),
-    (ops.sin, ["Sin"]),
-    (ops.cos, ["Cos"]),
-    (ops.tan, ["Tan"]),
-    (ops.arctan, ["Atan"]),
-    (ops.tanh, ["Tanh"]),
-    (ops.floor, ["Floor"]),
-    (ops.ceil, ["Ceil"]),
-    (ops.sign, ["Sign"]),
-    (ops.erf, ["Erf"]),
-    (ops.logical_not, ["Not"]),
-    (ops.stop_gradient, []),
-    (ops.copy, []),
-    (ops.cast, []),
+    ("absolute", ["Abs"]),
+    ("negative", ["Neg"]),
+    ("exp", ["Exp"]),
+    ("log", ["Log"]),
+    ("sqrt", ["Sqrt"]),
+    ("rsqrt", ["Sqrt", "Reciprocal"]),
+    ("reciprocal", ["Reciprocal"]),
+    ("sin", ["Sin"]),
+    ("cos", ["Cos"]),
+    ("tan", ["Tan"]),
+    ("arctan", ["Atan"]),
+    ("tanh", ["Tanh"]),
+    ("floor", ["Floor"]),
+    ("ceil", ["Ceil"]),
+    ("sign", ["Sign"]),
+    ("erf", ["Erf"]),
+    ("logical_not", ["Not"]),
+    ("stop_gradient", []),
+    ("copy", []),
+    ("cast", []),
 ):
-    _more = ["float32"] if _function is ops.cast else []
+    _more = ["float32"] if _function == "cast" else []
     register_operation(_function, symbol(2, 2), *_more)(_unary(*_op_types))
 
 
-@register_operation(ops.square, symbol(2, 2))
+@register_operation("square", symbol(2, 2))
 def lower_square(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """The formula x * x."""
     return g.like(x, g.op("Mul", x.value, x.value))
 
 
-@register_operation(ops.clip, symbol(2, 2), 0.0, 1.0)
+@register_operation("clip", symbol(2, 2), 0.0, 1.0)
 def lower_clip(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Values kept within bounds."""
     dtype = g.output_dtypes[0]
@@ -205,7 +210,7 @@ def lower_clip(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return g.like(x, g.op("Clip", cast(g, x, dtype), low, high))
 
 
-@register_operation(ops.where, symbol(2, 2), symbol(2, 2), symbol(2, 2))
+@register_operation("where", symbol(2, 2), symbol(2, 2), symbol(2, 2))
 def lower_where(g: Builder, layer: Any, condition: Any, x1: Any = None, x2: Any = None) -> Tensor:
     """`x1` where the condition holds, else `x2`."""
     shape = g.output_shapes[0]
@@ -224,7 +229,7 @@ def lower_where(g: Builder, layer: Any, condition: Any, x1: Any = None, x2: Any 
     return Tensor(g.op("Where", *chosen, *values), shape, first)
 
 
-def _activation(function: Callable[..., Any], lower: Callable[..., Tensor], *fields: str) -> None:
+def _activation(function: str | Callable[..., Any], lower: Callable[..., Tensor], *fields: str) -> None:
     """Register an activation of keras.ops; the named attributes of the operation are handed on."""
 
     @register_operation(function, symbol(2, 2))
@@ -236,13 +241,13 @@ for _name in (
     *("relu", "relu6", "silu", "sigmoid", "softplus", "softsign", "tanh_shrink", "hard_sigmoid", "hard_silu"),
     *("hard_tanh", "selu", "log_sigmoid", "sparse_plus", "sparse_sigmoid"),
 ):
-    _activation(getattr(ops, _name), activations.BY_NAME[_name])
+    _activation(_name, activations.BY_NAME[_name])
 _activation(keras.activations.relu, activations.relu, "negative_slope", "max_value", "threshold")
-_activation(ops.gelu, activations.gelu, "approximate")
-_activation(ops.leaky_relu, activations.relu, "negative_slope")
-_activation(ops.softmax, activations.softmax, "axis")
-_activation(ops.log_softmax, functools.partial(activations.softmax, op_type="LogSoftmax"), "axis")
-for _function, _op_type in ((ops.elu, "Elu"), (ops.celu, "Celu")):
+_activation("gelu", activations.gelu, "approximate")
+_activation("leaky_relu", activations.relu, "negative_slope")
+_activation("softmax", activations.softmax, "axis")
+_activation("log_softmax", functools.partial(activations.softmax, op_type="LogSoftmax"), "axis")
+for _function, _op_type in (("elu", "Elu"), ("celu", "Celu")):
     _activation(
         _function,
         lambda g, x, alpha, op_type=_op_type: g.like(x, g.op(op_type, x.value, alpha=float(alpha))),
@@ -280,14 +285,14 @@ def _reduction(op_type: str) -> Lowering:
 
 
 for _function, _op_type in (
-    (ops.mean, "ReduceMean"),
-    (ops.sum, "ReduceSum"),
-    (ops.max, "ReduceMax"),
-    (ops.min, "ReduceMin"),
-    (ops.amax, "ReduceMax"),
-    (ops.amin, "ReduceMin"),
-    (ops.prod, "ReduceProd"),
-    (ops.logsumexp, "ReduceLogSumExp"),
+    ("mean", "ReduceMean"),
+    ("sum", "ReduceSum"),
+    ("max", "ReduceMax"),
+    ("min", "ReduceMin"),
+    ("amax", "ReduceMax"),
+    ("amin", "ReduceMin"),
+    ("prod", "ReduceProd"),
+    ("logsumexp", "ReduceLogSumExp"),
 ):
     register_operation(_function, symbol(2, 2))(_reduction(_op_type))
 
@@ -299,20 +304,20 @@ def variance(g: Builder, x: Tensor, axis: Any, keepdims: bool) -> Tensor:
     return reduce_tensor(g, "ReduceMean", g.like(x, g.op("Mul", centred, centred)), axis, keepdims)
 
 
-@register_operation(ops.var, symbol(2, 2))
+@register_operation("var", symbol(2, 2))
 def lower_var(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Variance."""
     return variance(g, x, layer.axis, layer.keepdims)
 
 
-@register_operation(ops.std, symbol(2, 2))
+@register_operation("std", symbol(2, 2))
 def lower_std(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Standard deviation."""
     squared = variance(g, x, layer.axis, layer.keepdims)
     return g.like(squared, g.op("Sqrt", squared.value))
 
 
-@register_operation(ops.moments, symbol(2, 2), axes=[0])
+@register_operation("moments", symbol(2, 2), axes=[0])
 def lower_moments(g: Builder, layer: Any, x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance."""
     mean = reduce_tensor(g, "ReduceMean", x, layer.axes, layer.keepdims)
@@ -330,5 +335,5 @@ def _arg(op_type: str) -> Lowering:
     return lower
 
 
-register_operation(ops.argmax, symbol(2, 2))(_arg("ArgMax"))
-register_operation(ops.argmin, symbol(2, 2))(_arg("ArgMin"))
+register_operation("argmax", symbol(2, 2))(_arg("ArgMax"))
+register_operation("argmin", symbol(2, 2))(_arg("ArgMin"))

@@ -20,7 +20,7 @@ def _int64(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
 
 
-@register_operation(ops.reshape, symbol(2, 2), (4,))
+@register_operation("reshape", symbol(2, 2), (4,))
 def lower_reshape(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Another shape, the order of the elements kept."""
     if isinstance(getattr(layer, "newshape", None), Tensor):
@@ -33,21 +33,21 @@ def _transposed(g: Builder, x: Tensor, order: Sequence[int]) -> Tensor:
     return Tensor(g.transpose(x.value, x.shape, order), g.output_shapes[0])
 
 
-@register_operation(ops.transpose, symbol(2, 2))
+@register_operation("transpose", symbol(2, 2))
 def lower_transpose(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Axes in another order."""
     axes = layer.axes if layer.axes is not None else range(x.rank)[::-1]
     return _transposed(g, x, [axis % x.rank for axis in axes])
 
 
-@register_operation(ops.moveaxis, symbol(2, 2), 0, 1)
+@register_operation("moveaxis", symbol(2, 2), 0, 1)
 def lower_moveaxis(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Some axes at other places."""
     order = np.moveaxis(np.empty(range(1, x.rank + 1)), layer.source, layer.destination).shape
     return _transposed(g, x, [size - 1 for size in order])
 
 
-@register_operation(ops.swapaxes, symbol(2, 2), 0, 1)
+@register_operation("swapaxes", symbol(2, 2), 0, 1)
 def lower_swapaxes(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Two axes exchanged."""
     order = list(range(x.rank))
@@ -56,7 +56,7 @@ def lower_swapaxes(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return _transposed(g, x, order)
 
 
-@register_operation(ops.expand_dims, symbol(2, 2), 0)
+@register_operation("expand_dims", symbol(2, 2), 0)
 def lower_expand_dims(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """New axes of one place."""
     rank = len(g.output_shapes[0])
@@ -65,7 +65,7 @@ def lower_expand_dims(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return Tensor(value, g.output_shapes[0])
 
 
-@register_operation(ops.squeeze, symbol(2, 1))
+@register_operation("squeeze", symbol(2, 1))
 def lower_squeeze(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Without axes of one place."""
     given = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
@@ -74,7 +74,7 @@ def lower_squeeze(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return Tensor(value, g.output_shapes[0])
 
 
-@register_operation(ops.concatenate, [symbol(2, 2), symbol(2, 2)])
+@register_operation("concatenate", [symbol(2, 2), symbol(2, 2)])
 def lower_concatenate(g: Builder, layer: Any, xs: Sequence[Any]) -> Tensor:
     """Several tensors one behind another along an axis."""
     shape = g.output_shapes[0]
@@ -83,7 +83,7 @@ def lower_concatenate(g: Builder, layer: Any, xs: Sequence[Any]) -> Tensor:
     return g.like(result, g.op("Concat", *values, axis=g.axis(result, layer.axis)))
 
 
-@register_operation(ops.stack, [symbol(2, 2), symbol(2, 2)])
+@register_operation("stack", [symbol(2, 2), symbol(2, 2)])
 def lower_stack(g: Builder, layer: Any, x: Sequence[Any]) -> Tensor:
     """Several tensors side by side along a new axis."""
     shape = g.output_shapes[0]
@@ -94,7 +94,7 @@ def lower_stack(g: Builder, layer: Any, x: Sequence[Any]) -> Tensor:
     return Tensor(g.op("Concat", *parts, axis=axis), shape)
 
 
-@register_operation(ops.split, symbol(2, 2), 2)
+@register_operation("split", symbol(2, 2), 2)
 def lower_split(g: Builder, layer: Any, x: Tensor) -> list[Tensor]:
     """Parts along an axis."""
     axis = layer.axis % x.rank
@@ -107,7 +107,7 @@ def lower_split(g: Builder, layer: Any, x: Tensor) -> list[Tensor]:
     return [g.like(x, value, shape) for value, shape in zip(values, g.output_shapes, strict=True)]
 
 
-@register_operation(ops.unstack, symbol(2, 2))
+@register_operation("unstack", symbol(2, 2))
 def lower_unstack(g: Builder, layer: Any, x: Tensor) -> list[Tensor]:
     """The places of an axis as tensors of their own."""
     x, axis, shapes = g.keras_layout(x), layer.axis % x.rank, g.output_shapes
@@ -154,7 +154,7 @@ def lower_getitem(g: Builder, layer: Any, x: Tensor, key: Any) -> Tensor:
 
 
 @register_operation(
-    ops.take,
+    "take",
     symbol(2, 2),
     symbol(
         2,
@@ -176,7 +176,7 @@ def lower_take(g: Builder, layer: Any, x: Any, indices: Any) -> Tensor:
     return Tensor(g.op("Gather", held, places, axis=layer.axis % rank), g.output_shapes[0])
 
 
-@register_operation(ops.pad, symbol(2, 2), ((1, 1), (1, 1)))
+@register_operation("pad", symbol(2, 2), ((1, 1), (1, 1)))
 def lower_pad(g: Builder, layer: Any, x: Tensor, constant_values: Any = None) -> Tensor:
     """Values around: a constant, or the tensor's own, mirrored."""
     modes = {"constant": "constant", "reflect": "reflect", "edge": "edge", "symmetric": None}
@@ -193,7 +193,7 @@ def lower_pad(g: Builder, layer: Any, x: Tensor, constant_values: Any = None) ->
     return g.result(x, g.op("Pad", x.value, pads, fill, mode=mode))
 
 
-@register_operation(ops.flip, symbol(2, 2))
+@register_operation("flip", symbol(2, 2))
 def lower_flip(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Axes in reverse."""
     given = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
@@ -203,7 +203,7 @@ def lower_flip(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return g.like(x, g.op("Slice", x.value, np.full_like(held, -1), ends, held, np.full_like(held, -1)))
 
 
-@register_operation(ops.tile, symbol(2, 2), (1, 2))
+@register_operation("tile", symbol(2, 2), (1, 2))
 def lower_tile(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """The whole repeated along axes."""
     x, shape = g.keras_layout(x), g.output_shapes[0]
@@ -214,7 +214,7 @@ def lower_tile(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return Tensor(g.op("Tile", value, _int64(*[1] * (len(shape) - len(repeats)), *repeats)), shape)
 
 
-@register_operation(ops.repeat, symbol(2, 2), 2, axis=1)
+@register_operation("repeat", symbol(2, 2), 2, axis=1)
 def lower_repeat(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Each place of an axis repeated."""
     if not isinstance(layer.repeats, int) or layer.axis is None:
@@ -227,7 +227,7 @@ def lower_repeat(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return g.result(x, g.op("Gather", x.value, places, axis=g.axis(x, axis)))
 
 
-@register_operation(ops.broadcast_to, symbol(2, 1), (2, 2))
+@register_operation("broadcast_to", symbol(2, 1), (2, 2))
 def lower_broadcast_to(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """Repeated along axes of one place to a shape."""
     shape = g.output_shapes[0]
@@ -237,7 +237,7 @@ def lower_broadcast_to(g: Builder, layer: Any, x: Tensor) -> Tensor:
 
 
 @register_operation(
-    ops.one_hot,
+    "one_hot",
     symbol(
         2,
     ),

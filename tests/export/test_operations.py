@@ -12,6 +12,7 @@ from keras import ops
 
 from export.convert import Options, convert
 
+NEWER = ("layer norm", "rms norm", "batch norm")  # the lowest Keras we take can't compute these
 RNG = np.random.default_rng(5)
 CHANNELS = RNG.uniform(0.5, 1.5, 4).astype("float32")
 IMAGE = RNG.normal(size=(5, 6, 4)).astype("float32")
@@ -47,7 +48,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "sum": lambda x: ops.sum(x, axis=-1, keepdims=True) * x,
     "extremes": lambda x: ops.max(x, axis=2) - ops.min(x, axis=2) + ops.amax(x, axis=-2),
     "moments": lambda x: (x - ops.mean(x, -1, keepdims=True)) / (ops.std(x, -1, keepdims=True) + 0.1),
-    "variance": lambda x: ops.var(x, axis=(1, 2), keepdims=True) + ops.logsumexp(x, axis=-1, keepdims=True),
+    "variance": lambda x: ops.var(x, axis=(1, 2), keepdims=True) + ops.logsumexp(x, axis=[-1], keepdims=True),
     "two moments": lambda x: sum(ops.moments(x, axes=[1, 2])),
     "argmax": lambda x: ops.cast(ops.argmax(x, axis=-1), "float32"),
     "reshape": lambda x: ops.reshape(x, (-1, 30, 4)),
@@ -67,7 +68,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "take": lambda x: ops.take(x, [2, 0, -1], axis=2),
     "pad": lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 1), (1, 0)), constant_values=0.5),
     "mirror": lambda x: ops.pad(x, ((0, 0), (1, 2), (2, 1), (0, 0)), mode="reflect"),
-    "flip": lambda x: ops.flip(x, axis=(1, 3)),
+    "flip": lambda x: ops.flip(ops.flip(x, axis=1), axis=-1),
     "repeat": lambda x: ops.repeat(x, 2, axis=-1) + ops.tile(x, (1, 1, 1, 2)),
     "broadcast": lambda x: ops.reshape(
         ops.broadcast_to(ops.mean(x, 0, keepdims=True), (2, 5, 6, 4)), (-1, 4)
@@ -84,7 +85,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "convolution": lambda x: ops.conv(x, KERNEL, padding="same", strides=2),
     "depthwise": lambda x: ops.depthwise_conv(x, KERNEL, padding="same"),
     "pools": lambda x: ops.max_pool(x, 2, padding="same") - ops.average_pool(x, 2, padding="same"),
-    "batch norm": lambda x: ops.batch_normalization(x, CHANNELS, CHANNELS, -1, CHANNELS, CHANNELS),
+    "batch norm": lambda x: ops.batch_normalization(x, *[ops.convert_to_tensor(CHANNELS)] * 2, -1),
     "normalize": lambda x: ops.normalize(x, axis=-1) + ops.normalize(x, axis=-1, order=1),
     "layer norm": lambda x: ops.layer_normalization(x, CHANNELS, CHANNELS),
     "rms norm": lambda x: ops.rms_normalization(x, CHANNELS),
@@ -94,6 +95,12 @@ CASES: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("first", [False, True], ids=["as it comes", "behind a convolution"])
 @pytest.mark.parametrize("name", CASES)
 def test_an_operation_between_layers(name: str, first: bool) -> None:
+    if name in NEWER:
+        try:
+            inputs = keras.Input((5, 6, 4))
+            keras.Model(inputs, CASES[name](inputs))(ops.zeros((1, 5, 6, 4)))
+        except (AttributeError, NotImplementedError) as error:
+            pytest.skip(f"Keras {keras.__version__}: {str(error).splitlines()[0]}")
     inputs = x = keras.Input((5, 6, 4), name="x")
     if first:  # held channels first in the graph
         x = L.Conv2D(4, 3, padding="same")(x)
