@@ -107,7 +107,7 @@ def measure(name: str) -> dict[str, Any]:
 
     import_tensorflow_quietly()
     model = build(name)
-    conversion, parity = check(model, (1, 4))
+    conversion, parity = check(model, (1, 2))
     nodes = count_nodes(conversion.model)
     row: dict[str, Any] = {
         "route": conversion.route,
@@ -156,7 +156,7 @@ def time_against_keras(name: str, size: int, ours: bytes) -> dict[str, Any]:
             if len(theirs.get_inputs()) != 1:
                 raise ValueError(f"its graph has {len(theirs.get_inputs())} inputs in place of 1")
         except Exception as error:
-            found = {"error": " ".join(str(error).split())[:200]}
+            found = {"error": " ".join(str(error).replace(str(path), "its file").split())[:200]}
             return {"keras": found, "speed": timed(size, ours, None)}
         nodes = count_nodes(onnx.load(path))
         return {
