@@ -148,15 +148,15 @@ class Recipe:
         import keras
 
         rate: Any = self.learning_rate
+        total = self.epochs * steps_per_epoch
         if self.schedule == "cosine":
-            total = self.epochs * steps_per_epoch
             warmup = min(round(self.warmup * total), total - 1)
             options = {"warmup_target": rate, "warmup_steps": warmup} if warmup else {}
             rate = keras.optimizers.schedules.CosineDecay(0.0 if warmup else rate, total - warmup, **options)
         average: dict[str, Any] = {}
         if self.ema:
             # In a short training a long average would still hold the start: it spans at most an eighth of the steps.
-            longest = max(0.0, 1 - 8 / (self.epochs * steps_per_epoch))
+            longest = max(0.0, 1 - 8 / total)
             average = {"use_ema": True, "ema_momentum": min(float(self.ema), longest)}
         return keras.optimizers.SGD(rate, momentum=float(self.momentum), nesterov=self.nesterov, **average)
 

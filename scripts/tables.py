@@ -138,20 +138,17 @@ def applications_table() -> str:
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for name, model in record["models"].items():
+        speed, keras = model.get("speed", {}), model.get("keras", {})
+        counts = [
+            f"{model[key]} ({keras[key]})" if key in keras else model[key] for key in ("nodes", "transposes")
+        ]
         cells = ["", "", ""]
-        if "speed" in model:
-            speed, keras = model["speed"], model["keras"]
+        if speed:
             cells = [f"{speed['ours_ms']:.1f}", "fails", ""]
-            if "ratio" in speed:
-                cells[1:] = [f"{speed['keras_ms']:.1f}", f"**{speed['ratio']:.2f}x**"]
-            nodes = f"{model['nodes']} ({keras['nodes']})" if "nodes" in keras else model["nodes"]
-            transposes = (
-                f"{model['transposes']} ({keras['transposes']})" if "nodes" in keras else model["transposes"]
-            )
-        else:
-            nodes, transposes = model["nodes"], model["transposes"]
+        if "ratio" in speed:
+            cells[1:] = [f"{speed['keras_ms']:.1f}", f"**{speed['ratio']:.2f}x**"]
         lines.append(
-            f"| {name} | {model['route']} | {nodes} | {transposes} | {model['max_abs']:.0e} "
+            f"| {name} | {model['route']} | {counts[0]} | {counts[1]} | {model['max_abs']:.0e} "
             f"| {' | '.join(cells)} |"
         )
     return "\n".join(lines)

@@ -23,7 +23,6 @@ from export.lowerings.operations import (
 from export.lowerings.pooling import pool
 from export.lowerings.registry import register_lowering
 
-ops = keras.ops
 layers = keras.layers
 
 

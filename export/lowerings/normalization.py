@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from export.graph import INTERNAL, Builder, Tensor, Unsupported
+from export.lowerings.operations import reduction_axes
 from export.lowerings.registry import register_lowering
 
 layers = keras.layers
@@ -57,11 +58,6 @@ def lower_group_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
     return g.like(x, value)
 
 
-def _axes(x: Tensor, axis: Any) -> list[int]:
-    """A layer's `axis`, one or several, as ascending Keras axes from 0."""
-    return sorted(one % x.rank for one in ([axis] if isinstance(axis, int) else axis))
-
-
 def _weight_as_held(g: Builder, x: Tensor, axes: list[int], weight: Any, default: float) -> np.ndarray:
     """Gamma or beta, whose axes are the Keras axes `axes`, with its axes as `x` is held."""
     shape = [x.shape[axis] for axis in axes]
@@ -77,7 +73,7 @@ def lower_layer_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
     rms = getattr(layer, "rms_scaling", False)
     if not rms:
         g.require(17, "LayerNormalization")
-    keras_axes = _axes(x, layer.axis)
+    keras_axes = reduction_axes(x, layer.axis)
     # All axes but the batch are last in either layout; fewer are so, if at all, as Keras has them.
     if len(keras_axes) < x.rank - 1:
         x = g.keras_layout(x)
@@ -102,7 +98,7 @@ def lower_layer_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
 @register_lowering(layers.UnitNormalization, any_layout=True)
 def lower_unit_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
     """The formula x / max(norm(x), 1e-12) over any axes."""
-    norm = g.reduce("ReduceL2", x.value, sorted(g.axis(x, axis) for axis in _axes(x, layer.axis)))
+    norm = g.reduce("ReduceL2", x.value, sorted(g.axis(x, axis) for axis in reduction_axes(x, layer.axis)))
     return g.like(x, g.op("Div", x.value, g.op("Max", norm, 1e-12)))
 
 
@@ -111,7 +107,7 @@ if hasattr(layers, "RMSNormalization"):  # newer than the lowest Keras we take
     @register_lowering(layers.RMSNormalization, any_layout=True)
     def lower_rms_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
         """The formula x / sqrt(mean(x^2) + epsilon) * scale over any axes."""
-        axes = _axes(x, layer.axis)
+        axes = reduction_axes(x, layer.axis)
         held = sorted(g.axis(x, axis) for axis in axes)
         mean = g.reduce("ReduceMean", g.op("Pow", x.value, 2.0), held)
         root = g.op("Sqrt", g.op("Add", mean, float(layer.epsilon)))

@@ -15,8 +15,6 @@ from export.graph import Builder, Shape, Tensor, Unsupported, onnx_dtype
 from export.lowerings import activations
 from export.lowerings.registry import Lowering, register_lowering
 
-ops = keras.ops
-
 
 def symbol(*shape: int) -> keras.KerasTensor:
     """A symbolic tensor for the trial call of `register_operation`."""
@@ -56,10 +54,15 @@ def cast(g: Builder, x: Tensor, dtype: str) -> ir.Value:
     return x.value if onnx_dtype(x.dtype) == kind else g.op("Cast", x.value, to=int(kind))
 
 
+def channels_first(args: Sequence[Any], rank: int) -> bool:
+    """Whether tensors that broadcast to `rank` axes are best held channels first: one is, and all can be."""
+    tensors = [x for x in args if isinstance(x, Tensor)]
+    return any(x.channels_first for x in tensors) and all(x.rank == rank for x in tensors)
+
+
 def align(g: Builder, args: Sequence[Any], rank: int, dtype: str) -> tuple[list[ir.Value], bool]:
     """Tensors and constants that broadcast to `rank` axes, in one layout and dtype; whether it is channels first."""
-    tensors = [x for x in args if isinstance(x, Tensor)]
-    first = any(x.channels_first for x in tensors) and all(x.rank == rank for x in tensors)
+    first = channels_first(args, rank)
     values = []
     for x in args:
         if isinstance(x, Tensor):
@@ -214,10 +217,9 @@ def lower_clip(g: Builder, layer: Any, x: Tensor) -> Tensor:
 def lower_where(g: Builder, layer: Any, condition: Any, x1: Any = None, x2: Any = None) -> Tensor:
     """`x1` where the condition holds, else `x2`."""
     shape = g.output_shapes[0]
-    tensors = [x for x in (condition, x1, x2) if isinstance(x, Tensor)]
     if x1 is None or x2 is None:
         raise Unsupported("where without values")
-    first = any(x.channels_first for x in tensors) and all(x.rank == len(shape) for x in tensors)
+    first = channels_first((condition, x1, x2), len(shape))
     held = [
         (g.channels_first(x) if first else g.keras_layout(x)) if isinstance(x, Tensor) else x
         for x in (condition, x1, x2)

@@ -11,8 +11,6 @@ import numpy as np
 from export.graph import Builder, Tensor, Unsupported
 from export.lowerings.operations import align, as_array, cast, is_constant, register_operation, symbol
 
-ops = keras.ops
-
 TO_THE_END = np.iinfo(np.int64).max
 
 
