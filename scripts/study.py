@@ -29,7 +29,7 @@ RUNS, RECORDS, RESULTS = ROOT / "runs", ROOT / "docs/runs", ROOT / "docs/study"
 
 SEEDS = {"notebook": 5, "documented": 3}
 PENALTIES = {"none": (0, 0), "L1": (0.001, 0), "L2": (0, 0.0005), "L1 and L2": (0.001, 0.0005)}
-PENALTY_EPOCHS = 6
+PENALTY_EPOCHS = 25
 BATCH_SIZES = (2, 8, 32, 128)
 BATCH_IMAGES, BATCH_EPOCHS = 15_000, 3
 SMALL = f"mnist-first-{BATCH_IMAGES}"
