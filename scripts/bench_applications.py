@@ -54,6 +54,7 @@ def build(name: str, **options: Any) -> Any:
     """
     import keras
 
+    keras.utils.set_random_seed(0)
     model = getattr(keras.applications, name)(weights=None, **options)
     rng = np.random.default_rng(0)
     for weight in model.weights:
@@ -192,7 +193,11 @@ def main() -> int:
         export_by_keras(sys.argv[2], sys.argv[3])
         return 0
     record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {"models": {}}
-    for name in sys.argv[1:] or (*TIMED, *OTHERS):
+    names = (*TIMED, *OTHERS)
+    for name in sys.argv[1:] or names:
+        if name not in names:
+            print(f"model: expected one of {', '.join(names)}, got {name!r}", file=sys.stderr)
+            return 2
         done = subprocess.run(
             [sys.executable, __file__, "--one", name], capture_output=True, text=True, cwd=ROOT
         )
@@ -201,6 +206,7 @@ def main() -> int:
             return 1
         record["models"][name] = json.loads(done.stdout.splitlines()[-1])
         print(name, record["models"][name], flush=True)
+        record["models"] = {known: record["models"][known] for known in names if known in record["models"]}
         write_json(RECORD, record)
     return 0
 
