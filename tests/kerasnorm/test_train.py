@@ -40,7 +40,9 @@ def train_here(here: Here, monkeypatch: pytest.MonkeyPatch) -> Here:
     return partial(here, cli)
 
 
-@pytest.mark.parametrize("norm", ["bn", pytest.param("ln", marks=pytest.mark.slow), "gn"])
+@pytest.mark.parametrize(
+    "norm", ["bn", *(pytest.param(norm, marks=pytest.mark.slow) for norm in ("ln", "gn"))]
+)
 def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> None:
     done = command(TRAIN, "--norm", norm, "--data", "digits", "--epochs", 1)
     assert (done.returncode, done.stderr) == (0, "")
@@ -304,7 +306,10 @@ def test_wrong_use_is_one_line_and_exit_code_2(
     ("size", "file", "left"),
     [
         (60_000, "checkpoint.npz", ["config.json", "history.csv"]),
-        (130_000, "model.keras", ["checkpoint.npz", "config.json", "history.csv"]),
+        pytest.param(
+            *(130_000, "model.keras", ["checkpoint.npz", "config.json", "history.csv"]),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_full_disk(command: Command, tmp_path: Path, size: int, file: str, left: list[str]) -> None:
