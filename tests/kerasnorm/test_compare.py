@@ -157,9 +157,9 @@ def test_a_study_that_is_cut_off_goes_on_where_it_was(here: Here, tmp_path: Path
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    first = tmp_path / "runs/bn-digits-documented-seed0"
+    first, second = (tmp_path / f"runs/{norm}-digits-documented-seed0" for norm in ("bn", "gn"))
     deadline = time.monotonic() + 120
-    while not (first / "metrics.json").exists():
+    while not (second / "config.json").exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.02)
