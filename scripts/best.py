@@ -63,21 +63,19 @@ TRIALS |= {f"statistics, {name}": {"statistics": 5000} | changes for name, chang
 # What each part of the recipe is worth: `best` without it, for 20 epochs; and what more or fewer epochs are worth.
 ABLATION_EPOCHS = 20
 ABLATIONS: dict[str, dict[str, object]] = {
-    name: {"epochs": ABLATION_EPOCHS} | changes
-    for name, changes in {
-        "best": {},
-        "no augmentation": {"rotation": 0, "brightness": 0, "contrast": 0, "shift": 0, "zoom": 0, "shear": 0},
-        "the reference's augmentation": {"rotation": 7, "shift": 0, "zoom": 0, "shear": 0},
-        "rate in four steps": {"schedule": "step", "step-size": 5},
-        "no averaging of weights": {"ema": 0},
-        "moving averages in bn": {"statistics": 0},
-        "no penalties": {"l2": 0},
-        "dropout 0.05": {"dropout": 0.05},
-        "label smoothing 0.05": {"label-smoothing": 0.05},
-        "7 epochs": {"epochs": 7},
-        "60 epochs": {"epochs": 60},
-    }.items()
+    "best": {},
+    "no augmentation": {"rotation": 0, "brightness": 0, "contrast": 0, "shift": 0, "zoom": 0, "shear": 0},
+    "the reference's augmentation": {"rotation": 7, "shift": 0, "zoom": 0, "shear": 0},
+    "rate in four steps": {"schedule": "step", "step-size": 5},
+    "no averaging of weights": {"ema": 0},
+    "moving averages in bn": {"statistics": 0},
+    "no penalties": {"l2": 0},
+    "dropout 0.05": {"dropout": 0.05},
+    "label smoothing 0.05": {"label-smoothing": 0.05},
+    "7 epochs": {"epochs": 7},
+    "60 epochs": {"epochs": 60},
 }
+ABLATIONS = {name: {"epochs": ABLATION_EPOCHS, **changes} for name, changes in ABLATIONS.items()}
 PARTS = ("tuning", "runs", "onnx", "ablation")
 
 
