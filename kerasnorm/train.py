@@ -248,8 +248,12 @@ def _interrupts() -> Iterator[threading.Event]:
     a complaint on stderr, which is held back here.
     """
     pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield pressed  # signals reach the main thread only
+    # Signals reach the main thread only; a shell's background job is told to ignore those of the keyboard.
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    ):
+        yield pressed
         return
 
     def handle(number: int, frame: FrameType | None) -> None:

@@ -9,13 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kerasnorm import RECIPES
-from kerasnorm.compare import Run, cli, plan, table_csv, tables, write_study
+from kerasnorm.compare import Run, _start, cli, core_shares, plan, table_csv, tables, write_study
 from kerasnorm.plots import plot_misclassified
 from kerasnorm.report import html_table
 
@@ -138,6 +139,22 @@ def test_wrong_use_is_one_line_and_exit_code_2(here: Here, tmp_path: Path, words
     assert message in errors
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs a system with CPU affinity")
+def test_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 2, 4, 5, 9})
+    assert core_shares(1) == [[]]
+    assert core_shares(2) == [[2, 5, 9], [4, 7]]
+    assert core_shares(6) == [[2], [4], [5], [7], [9], [2]]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs a system with CPU affinity")
+def test_each_job_runs_on_its_cores() -> None:
+    core = min(os.sched_getaffinity(0))
+    script = "import os, sys, time; time.sleep(0.3); sys.exit(str(sorted(os.sched_getaffinity(0))))"
+    process = _start([sys.executable, "-c", script], [core])
+    assert process.communicate()[1] == f"[{core}]\n"
+
+
 @pytest.mark.slow
 def test_a_study_that_is_cut_off_goes_on_where_it_was(here: Here, tmp_path: Path) -> None:
     words = (
@@ -155,7 +172,13 @@ def test_a_study_that_is_cut_off_goes_on_where_it_was(here: Here, tmp_path: Path
     )
     command = [sys.executable, "-m", "kerasnorm.compare", *map(str, words)]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # These tests may run in the background, where a shell lets SIGINT be ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     first, second = (tmp_path / f"runs/{norm}-digits-documented-seed0" for norm in ("bn", "gn"))
     deadline = time.monotonic() + 120

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from kerasnorm import PopulationStatistics, load_data, rundir
-from kerasnorm.train import cli
+from kerasnorm.train import _interrupts, cli
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 TRAIN = "kerasnorm.train"
@@ -117,7 +117,13 @@ def interrupt(folder: Path, out: str, rows: int, how: signal.Signals, *more: str
     """Start a run and stop it with a signal once history.csv has that many rows."""
     arguments = [sys.executable, "-m", TRAIN, *map(str, SETTINGS), "--out", out, *more]
     process = subprocess.Popen(
-        arguments, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        arguments,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # These tests may run in the background, where a shell lets SIGINT be ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     history = folder / out / "history.csv"
     deadline = time.monotonic() + 120
@@ -128,6 +134,16 @@ def interrupt(folder: Path, out: str, rows: int, how: signal.Signals, *more: str
     process.send_signal(how)
     _, errors = process.communicate(timeout=60)
     return process.returncode, errors
+
+
+def test_a_shells_background_job_goes_on_ignoring_ctrl_c() -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _interrupts() as interrupted:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not interrupted.is_set()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_killed_and_interrupted_and_resumed_is_bit_for_bit_the_same(
