@@ -7,6 +7,7 @@ Run directories go to runs/, their config.json, metrics.json and history.csv to 
 tables to docs/best/. Cut off, it goes on where it was.
 """
 
+import os
 import sys
 
 import keras
@@ -17,6 +18,7 @@ from export.files import write_text
 from export.infer import Classifier
 from kerasnorm.compare import Run, accuracies
 from kerasnorm.data import load_data
+from kerasnorm.recipes import NORMS
 from kerasnorm.rundir import METRICS, read_json
 from kerasnorm.summary import summarize
 
@@ -61,7 +63,14 @@ LATER_TRIALS: dict[str, dict[str, object]] = {
 }
 TRIALS |= {f"statistics, {name}": {"statistics": 5000} | changes for name, changes in LATER_TRIALS.items()}
 # What each part of the recipe is worth: `best` without it, for 20 epochs; and what more or fewer epochs are worth.
+# Four of them are trials too, and have their runs there.
 ABLATION_EPOCHS = 20
+TRIALS_THERE = {
+    "best": "statistics, start",
+    "no averaging of weights": "statistics, no averaging",
+    "moving averages in bn": "start",
+    "60 epochs": "statistics, 60 epochs",
+}
 ABLATIONS: dict[str, dict[str, object]] = {
     "best": {},
     "no augmentation": {"rotation": 0, "brightness": 0, "contrast": 0, "shift": 0, "zoom": 0, "shear": 0},
@@ -84,15 +93,21 @@ def words(changes: dict[str, object]) -> list[str]:
     return [word for option, value in changes.items() for word in (f"--{option}", str(value))]
 
 
+def place(part: str, name: str) -> str:
+    """The folder of a trial's or an ablation's runs, within runs/ and docs/runs/."""
+    return folder("tuning", TRIALS_THERE[name]) if name in TRIALS_THERE else folder(part, name)
+
+
 def run_part(part: str) -> None:
-    """Train what a part lacks."""
+    """Train what a part lacks; as many runs side by side as there are cores, each on one."""
+    jobs = ["--jobs", str(os.cpu_count() or 1)]
     if part == "runs":
-        compare(5, ["--recipe", "best"], "mnist")
+        compare(5, ["--recipe", "best", *jobs], "mnist")
         return
     settings = {name: START | changes for name, changes in TRIALS.items()} if part == "tuning" else ABLATIONS
     for name, changes in settings.items():
-        options = ["--recipe", "best", "--held-out", str(HELD_OUT), "--norms", "bn", *words(changes)]
-        compare(SEEDS, options, "mnist", RUNS / folder(part, name))
+        options = ["--recipe", "best", "--held-out", str(HELD_OUT), "--norms", "bn", *words(changes), *jobs]
+        compare(SEEDS, options, "mnist", RUNS / place(part, name))
 
 
 def onnx_table() -> str:
@@ -119,32 +134,33 @@ def onnx_table() -> str:
 
 
 def table(part: str) -> str:
-    """A row for each trial or ablation: what it changes, and what came of it on the held-out images."""
+    """A row for each trial or ablation and norm: what it changes, and what came of it on the held-out images."""
     settings = TRIALS if part == "tuning" else ABLATIONS
     lines = [
-        "| bn | changes | accuracy, % | the two seeds | cross-entropy | train cross-entropy |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        f"| {'trial' if part == 'tuning' else 'recipe'} | norm | changes | accuracy, % | each seed | cross-entropy "
+        "| train cross-entropy |",
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    if part == "ablation":
-        lines = [lines[0] + " minutes |", lines[1] + " ---: |"]
     for name, changes in settings.items():
-        runs = [
-            Run("bn", seed, RECORDS / folder(part, name) / f"bn-{DATA}-best-seed{seed}")
-            for seed in range(SEEDS)
-        ]
-        if not all(run.complete for run in runs):
-            continue
-        found = summarize(accuracies(runs, "bn"))
-        metrics = [read_json(run.path / METRICS) for run in runs]
-        loss, train, seconds = (
-            sum(one[key] for one in metrics) / SEEDS
-            for key in ("test_cross_entropy", "train_cross_entropy", "seconds")
-        )
-        lines.append(
-            f"| {name} | {' '.join(words(changes)) or 'nothing'} | {found.mean:.2f} "
-            f"| {found.low:.2f}, {found.high:.2f} | {loss:.4f} | {train:.4f} |"
-            + (f" {seconds / 60:.1f} |" if part == "ablation" else "")
-        )
+        shown = {key: value for key, value in changes.items() if (key, value) != ("epochs", ABLATION_EPOCHS)}
+        for norm in NORMS if part == "tuning" else ("bn",):
+            found = [
+                Run(norm, seed, RECORDS / place(part, name) / f"{norm}-{DATA}-best-seed{seed}")
+                for seed in range(SEEDS)
+            ]
+            runs = [run for run in found if run.complete]
+            if not runs:
+                continue
+            values = accuracies(runs, norm)
+            metrics = [read_json(run.path / METRICS) for run in runs]
+            loss, train = (
+                sum(one[key] for one in metrics) / len(runs)
+                for key in ("test_cross_entropy", "train_cross_entropy")
+            )
+            lines.append(
+                f"| {name} | {norm} | {' '.join(words(shown)) or 'nothing'} | {summarize(values).mean:.2f} "
+                f"| {', '.join(f'{value:.2f}' for value in values)} | {loss:.4f} | {train:.4f} |"
+            )
     return "\n".join(lines)
 
 
