@@ -194,10 +194,12 @@ def main() -> int:
         return 0
     record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {"models": {}}
     names = (*TIMED, *OTHERS)
-    for name in sys.argv[1:] or names:
+    wanted = sys.argv[1:] or names
+    for name in wanted:
         if name not in names:
             print(f"model: expected one of {', '.join(names)}, got {name!r}", file=sys.stderr)
             return 2
+    for name in wanted:
         done = subprocess.run(
             [sys.executable, __file__, "--one", name], capture_output=True, text=True, cwd=ROOT
         )
