@@ -60,8 +60,15 @@ LATER_TRIALS: dict[str, dict[str, object]] = {
     "stronger": {"rotation": 15, "shift": 2.5, "zoom": 0.16, "shear": 0.15},
     "no averaging": {"ema": 0},
     "60 epochs": {"epochs": 60},
+    "dropout 0.05": {"dropout": 0.05},
 }
 TRIALS |= {f"statistics, {name}": {"statistics": 5000} | changes for name, changes in LATER_TRIALS.items()}
+# bn was searched with, two seeds a trial; a few trials were of other norms too, one seed each.
+TRIAL_NORMS = {
+    "statistics, start": ("bn", "ln", "gn"),
+    "statistics, stronger": ("bn", "gn"),
+    "statistics, dropout 0.05": ("gn",),
+}
 # What each part of the recipe is worth: `best` without it, for 20 epochs; and what more or fewer epochs are worth.
 # Four of them are trials too, and have their runs there.
 ABLATION_EPOCHS = 20
@@ -106,8 +113,10 @@ def run_part(part: str) -> None:
         return
     settings = {name: START | changes for name, changes in TRIALS.items()} if part == "tuning" else ABLATIONS
     for name, changes in settings.items():
-        options = ["--recipe", "best", "--held-out", str(HELD_OUT), "--norms", "bn", *words(changes), *jobs]
-        compare(SEEDS, options, "mnist", RUNS / place(part, name))
+        options = ["--recipe", "best", "--held-out", str(HELD_OUT), *words(changes), *jobs]
+        for norm in TRIAL_NORMS.get(name, ("bn",)) if part == "tuning" else ("bn",):
+            seeds = SEEDS if norm == "bn" else 1
+            compare(seeds, [*options, "--norms", norm], "mnist", RUNS / place(part, name))
 
 
 def onnx_table() -> str:
