@@ -205,6 +205,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "best-onnx": partial(written_table, "best/onnx.md"),
     "tuning": partial(written_table, "best/tuning.md"),
     "ablation": partial(written_table, "best/ablation.md"),
+    "growth": partial(written_table, "best/growth.md"),
     "throughput": throughput_table,
     "resnet": resnet_table,
     "speed": speed_table,
