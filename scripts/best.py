@@ -126,12 +126,16 @@ def run_part(part: str) -> None:
 
 
 def onnx_table() -> str:
-    """What the exported models make of all 10,000 test images, beside Keras; needs the run directories themselves."""
+    """What the exported models make of all test images, beside Keras, and which images all of them get wrong.
+
+    It needs the run directories themselves.
+    """
     data = load_data("mnist")
     lines = [
         "| run | test accuracy, Keras, % | ONNX, % | images classified otherwise | largest difference |",
         "| --- | ---: | ---: | ---: | ---: |",
     ]
+    probabilities = []
     for path in sorted(RUNS.glob("*-mnist-best-seed*")):
         if not (path / "model.onnx").exists():
             continue
@@ -140,12 +144,24 @@ def onnx_table() -> str:
         classifier = Classifier(path / "model.onnx")
         parts = np.array_split(data.x_test, 20)
         got = np.concatenate([classifier.predict(part) for part in parts])
-        keras_share, onnx_share = (
-            100 * float((one.argmax(1) == data.y_test).mean()) for one in (expected, got)
-        )
+        keras_share, onnx_share = (percent_right(one, data.y_test) for one in (expected, got))
         otherwise, largest = int((expected.argmax(1) != got.argmax(1)).sum()), np.abs(expected - got).max()
         lines.append(f"| {path.name} | {keras_share:.2f} | {onnx_share:.2f} | {otherwise} | {largest:.0e} |")
+        probabilities.append(got)
+    wrong = np.sum([one.argmax(1) != data.y_test for one in probabilities], axis=0)
+    count = len(probabilities)
+    lines += [
+        "",
+        f"Of {len(data.y_test):,} test images {(wrong == count).sum()} are wrong in all {count} runs, "
+        f"{(wrong > count / 2).sum()} in more than half, {(wrong > 0).sum()} in at least one. The mean of the {count} runs' "
+        f"probabilities gets {percent_right(np.mean(probabilities, axis=0), data.y_test):.2f} %.",
+    ]
     return "\n".join(lines)
+
+
+def percent_right(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Accuracy in percent."""
+    return 100 * float((probabilities.argmax(1) == labels).mean())
 
 
 def table(part: str) -> str:

@@ -202,7 +202,6 @@ TABLES: dict[str, Callable[[], str]] = {
     "penalties": partial(written_table, "study/penalties/table.md"),
     "batch-size": partial(written_table, "study/batch-size/table.md"),
     "best": best_table,
-    "best-onnx": partial(written_table, "best/onnx.md"),
     "tuning": partial(written_table, "best/tuning.md"),
     "ablation": partial(written_table, "best/ablation.md"),
     "growth": partial(written_table, "best/growth.md"),
