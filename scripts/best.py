@@ -153,8 +153,8 @@ def onnx_table() -> str:
     lines += [
         "",
         f"Of {len(data.y_test):,} test images {(wrong == count).sum()} are wrong in all {count} runs, "
-        f"{(wrong > count / 2).sum()} in more than half, {(wrong > 0).sum()} in at least one. The mean of the {count} runs' "
-        f"probabilities gets {percent_right(np.mean(probabilities, axis=0), data.y_test):.2f} %.",
+        f"{(wrong > count / 2).sum()} in more than half, {(wrong > 0).sum()} in at least one. The mean of the "
+        f"{count} runs' probabilities gets {percent_right(np.mean(probabilities, axis=0), data.y_test):.2f} %.",
     ]
     return "\n".join(lines)
 
