@@ -4,6 +4,8 @@ import os
 
 # Before anything imports TensorFlow: its start-up log would bury pytest's own output.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# As the command lines have it, whatever the processor: without oneDNN no convolution is channels_first on CPU.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 import subprocess
 import sys
