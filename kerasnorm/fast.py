@@ -51,6 +51,11 @@ _EACH_BY_ITSELF = tuple(
 )
 
 
+def available_cores() -> int:
+    """The number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def set_threads() -> int:
     """Let TensorFlow run each operation on one thread, and as many operations at a time as there are cores.
 
@@ -65,7 +70,7 @@ def set_threads() -> int:
         return 1
     import tensorflow as tf
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = available_cores()
     parts = min(cores, _MOST_PARTS)
     threading = tf.config.threading
     try:

@@ -7,20 +7,19 @@ Run directories go to runs/, their config.json, metrics.json and history.csv to 
 tables to docs/best/. Cut off, it goes on where it was.
 """
 
-import os
 import sys
+from typing import Any
 
 import keras
 import numpy as np
-from study import RECORDS, RESULTS, RUNS, compare, folder
+from study import RECORDS, RESULTS, RUNS, compare, folder, wanted
 
 from export.files import write_text
 from export.infer import Classifier
-from kerasnorm.compare import Run, accuracies
+from kerasnorm.compare import Run
 from kerasnorm.data import load_data
-from kerasnorm.recipes import NORMS
+from kerasnorm.fast import available_cores
 from kerasnorm.rundir import METRICS, read_json
-from kerasnorm.summary import summarize
 
 HELD_OUT = 5000
 DATA = f"mnist-held-out-{HELD_OUT}"
@@ -113,14 +112,14 @@ def run_part(part: str) -> None:
             options = [*HELD, "--norms", "bn", "--epochs", str(epochs)]
             compare(1, options, "mnist", RUNS / folder(part, str(epochs)))
         return
-    jobs = ["--jobs", str(os.cpu_count() or 1)]
+    jobs = ["--jobs", str(available_cores())]
     if part == "runs":
         compare(5, ["--recipe", "best", *jobs], "mnist")
         return
     settings = {name: START | changes for name, changes in TRIALS.items()} if part == "tuning" else ABLATIONS
     for name, changes in settings.items():
         options = [*HELD, *words(changes), *jobs]
-        for norm in TRIAL_NORMS.get(name, ("bn",)) if part == "tuning" else ("bn",):
+        for norm in TRIAL_NORMS.get(name, ("bn",)):
             seeds = SEEDS if norm == "bn" else 1
             compare(seeds, [*options, "--norms", norm], "mnist", RUNS / place(part, name))
 
@@ -141,13 +140,15 @@ def onnx_table() -> str:
             continue
         model = keras.models.load_model(path / "model.keras")
         expected = model.predict(data.x_test, batch_size=500, verbose=0)
-        classifier = Classifier(path / "model.onnx")
-        parts = np.array_split(data.x_test, 20)
-        got = np.concatenate([classifier.predict(part) for part in parts])
+        got = Classifier(path / "model.onnx").predict(data.x_test)
         keras_share, onnx_share = (percent_right(one, data.y_test) for one in (expected, got))
         otherwise, largest = int((expected.argmax(1) != got.argmax(1)).sum()), np.abs(expected - got).max()
         lines.append(f"| {path.name} | {keras_share:.2f} | {onnx_share:.2f} | {otherwise} | {largest:.0e} |")
         probabilities.append(got)
+    if not probabilities:
+        sys.exit(
+            "onnx: expected runs of recipe best with model.onnx in runs/, got none; train them: best.py runs"
+        )
     wrong = np.sum([one.argmax(1) != data.y_test for one in probabilities], axis=0)
     count = len(probabilities)
     lines += [
@@ -164,6 +165,12 @@ def percent_right(probabilities: np.ndarray, labels: np.ndarray) -> float:
     return 100 * float((probabilities.argmax(1) == labels).mean())
 
 
+def records(place: str, norm: str) -> list[dict[str, Any]]:
+    """What metrics.json says of a setting's complete runs, by seed."""
+    runs = [Run(norm, seed, RECORDS / place / f"{norm}-{DATA}-best-seed{seed}") for seed in range(SEEDS)]
+    return [read_json(run.path / METRICS) for run in runs if run.complete]
+
+
 def table(part: str) -> str:
     """A row for each trial or ablation and norm: what it changes, and what came of it on the held-out images."""
     settings = TRIALS if part == "tuning" else ABLATIONS
@@ -174,23 +181,18 @@ def table(part: str) -> str:
     ]
     for name, changes in settings.items():
         shown = {key: value for key, value in changes.items() if (key, value) != ("epochs", ABLATION_EPOCHS)}
-        for norm in NORMS if part == "tuning" else ("bn",):
-            found = [
-                Run(norm, seed, RECORDS / place(part, name) / f"{norm}-{DATA}-best-seed{seed}")
-                for seed in range(SEEDS)
-            ]
-            runs = [run for run in found if run.complete]
+        for norm in TRIAL_NORMS.get(name, ("bn",)):
+            runs = records(place(part, name), norm)
             if not runs:
                 continue
-            values = accuracies(runs, norm)
-            metrics = [read_json(run.path / METRICS) for run in runs]
-            loss, train = (
-                sum(one[key] for one in metrics) / len(runs)
-                for key in ("test_cross_entropy", "train_cross_entropy")
+            accuracy, loss, train = (
+                np.mean([one[key] for one in runs])
+                for key in ("test_accuracy", "test_cross_entropy", "train_cross_entropy")
             )
+            each = ", ".join(f"{100 * one['test_accuracy']:.2f}" for one in runs)
             lines.append(
-                f"| {name} | {norm} | {' '.join(words(shown)) or 'nothing'} | {summarize(values).mean:.2f} "
-                f"| {', '.join(f'{value:.2f}' for value in values)} | {loss:.4f} | {train:.4f} |"
+                f"| {name} | {norm} | {' '.join(words(shown)) or 'nothing'} | {100 * accuracy:.2f} "
+                f"| {each} | {loss:.4f} | {train:.4f} |"
             )
     return "\n".join(lines)
 
@@ -202,9 +204,7 @@ def growth_table() -> str:
         "| ---: | ---: | ---: | ---: | ---: |",
     ]
     for epochs in GROWTH_EPOCHS:
-        run = Run("bn", 0, RECORDS / folder("growth", str(epochs)) / f"bn-{DATA}-best-seed0")
-        if run.complete:
-            one = read_json(run.path / METRICS)
+        for one in records(folder("growth", str(epochs)), "bn"):
             lines.append(
                 f"| {epochs} | {one['seconds'] / 60:.1f} | {100 * one['test_accuracy']:.2f} "
                 f"| {one['test_cross_entropy']:.4f} | {one['train_cross_entropy']:.4f} |"
@@ -221,9 +221,7 @@ def main() -> None:
             write_text(results / f"{part}.md", table(part) + "\n")
         write_text(results / "growth.md", growth_table() + "\n")
         return
-    for part in sys.argv[1:] or PARTS:
-        if part not in PARTS:
-            sys.exit(f"part: expected one of {', '.join(PARTS)}, got {part!r}")
+    for part in wanted(PARTS):
         if part == "onnx":
             write_text(results / "onnx.md", onnx_table() + "\n")
         else:

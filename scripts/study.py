@@ -53,6 +53,14 @@ def compare(seeds: int, options: Sequence[str], data: str, runs: Path = RUNS) ->
             shutil.copyfile(metrics.with_name(name), record / name)
 
 
+def wanted(parts: Sequence[str]) -> Sequence[str]:
+    """The parts that the command line names, or all; the script ends if it names another."""
+    for part in sys.argv[1:]:
+        if part not in parts:
+            sys.exit(f"part: expected one of {', '.join(parts)}, got {part!r}")
+    return sys.argv[1:] or parts
+
+
 def run_part(part: str) -> None:
     """Train what a part lacks."""
     if part in SEEDS:
@@ -132,9 +140,7 @@ def main() -> None:
     if "--report" in sys.argv:
         report()
         return
-    for part in sys.argv[1:] or PARTS:
-        if part not in PARTS:
-            sys.exit(f"part: expected one of {', '.join(PARTS)}, got {part!r}")
+    for part in wanted(PARTS):
         run_part(part)
 
 

@@ -1,18 +1,17 @@
 """Options, markers and fixtures that all tests share."""
 
 import os
-
-# Before anything imports TensorFlow: its start-up log would bury pytest's own output.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# As the command lines have it, whatever the processor: without oneDNN no convolution is channels_first on CPU.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
-
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from export.command import set_tensorflow_environment
+
+# Before anything imports TensorFlow: as the command lines have it, whatever the processor.
+set_tensorflow_environment()
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
 Here = Callable[..., "tuple[int, str, str]"]
