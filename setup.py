@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name="kerasnorm",
@@ -15,7 +15,7 @@ setup(
     python_requires=">=3.10",
     # "." and not "src": an editable install is then a plain path that editors and type checkers follow.
     package_dir={"": "."},
-    packages=["kerasnorm", "export", "export.lowerings"],
+    packages=find_packages(include=["kerasnorm*", "export*"]),
     package_data={"kerasnorm": ["py.typed"], "export": ["py.typed"]},
     # scripts/lower-bounds runs the tests with exactly the versions named here.
     install_requires=[

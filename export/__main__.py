@@ -8,7 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.command import CheckError, Parser, UserError, import_tensorflow_quietly, run
+from export.command import Parser, import_tensorflow_quietly, run
+from export.errors import CheckError, UserError
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,7 +64,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     import_tensorflow_quietly()
 
     from export.convert import Options
-    from export.export import ParityError, check_layerwise, export_model
+    from export.errors import ParityError
+    from export.export import check_layerwise, export_model
     from export.load import load_model
     from export.parity import load_check_data, report_path
 

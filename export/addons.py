@@ -27,7 +27,7 @@ import h5py
 import keras
 import numpy as np
 
-from export.command import UserError
+from export.errors import UserError
 from export.graph import Builder, Tensor
 from export.lowerings.registry import register_lowering
 

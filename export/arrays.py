@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.command import UserError
+from export.errors import UserError
 
 
 def read_npz(path: str | Path, choose: Callable[[list[str]], Sequence[str]]) -> list[np.ndarray]:

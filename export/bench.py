@@ -23,7 +23,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from export.command import Parser, UserError, import_tensorflow_quietly, run
+from export.command import Parser, import_tensorflow_quietly, run
+from export.errors import UserError
 from export.files import write_json
 from export.runtime import open_session
 

@@ -1,8 +1,9 @@
-"""What the commands of both packages share: how a user's mistake is reported, and a quiet start.
+"""The plumbing of every command line: one-line errors, exit codes and a quiet start of TensorFlow.
 
-Standard library only, so that a command which serves a model on a small machine can use it.
+Standard library only, so that a command that serves a model on a small machine can use it.
 
-Exit codes: 0 done; 1 the work failed its own check; 2 wrong use or unusable input (one line on stderr).
+Exit codes: 0 success; 1 the work failed its own check; 2 wrong use or unusable input; 130 interrupted by Ctrl-C.
+Every code but 0 comes with one line on stderr.
 """
 
 from __future__ import annotations
@@ -14,17 +15,22 @@ import tempfile
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from export.errors import CheckError, KerasnormError, UserError
 
-class UserError(ValueError):
-    """What the user gave can't be used. The message says what was expected, what came and what to do."""
+__all__ = [
+    "CheckError",
+    "Parser",
+    "UserError",
+    "import_tensorflow_quietly",
+    "run",
+    "set_tensorflow_environment",
+]
 
-
-class CheckError(Exception):
-    """The work was done and failed its own check; nothing was written under the name asked for."""
+INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, without the usage in front."""
+    """An ArgumentParser whose errors are one line, without the usage message."""
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and one line on stderr."""
@@ -32,20 +38,18 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
-    """Call `main(argv)`; turn what a user can cause into one line on stderr and an exit code.
+    """Call `main(argv)` and turn the errors that a user can cause into one line on stderr and an exit code.
 
-    Errors that nobody foresaw keep their traceback: they are bugs, and a report needs it.
+    Other errors keep their traceback: they are bugs, and a bug report needs it.
     """
     try:
         return main(argv)
-    except CheckError as error:
-        return _fail(str(error), code=1)
-    except UserError as error:
-        return _fail(str(error))
+    except KerasnormError as error:
+        return _fail(str(error), error.exit_code)
     except KeyboardInterrupt as error:
-        return _fail(str(error) or "interrupted")
+        return _fail(str(error) or "interrupted; run the same command again to start over", INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read our output (`| head`) has seen enough; Python would complain again while closing it.
+        # The reader of our output (`| head`) has closed it. Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
@@ -65,18 +69,18 @@ def _fail(message: str, code: int = 2) -> int:
 
 
 def set_tensorflow_environment() -> None:
-    """What TensorFlow reads as it is imported, where the user has not set it: no log, and oneDNN."""
+    """Set what TensorFlow reads at import, unless the user has set it: no log lines, and oneDNN."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Its convolutions by oneDNN, which TensorFlow takes by default only where there is AVX-512. With AVX2 too, a
-    # training step of a small CNN takes a quarter less time. Without it none is channels_first on CPU.
+    # TensorFlow enables oneDNN's convolutions only on processors with AVX-512. With AVX2 they save a quarter of a
+    # small CNN's training step, too. Without oneDNN there is no channels_first convolution on a CPU.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
 def import_tensorflow_quietly() -> None:
     """Import TensorFlow without the log lines that it writes to stderr as it starts.
 
-    They are written by C++ code before its log level is read, so only the file descriptor stops them.
-    What was held back is shown if the import fails.
+    C++ code writes them before it reads its log level, so only redirecting the file descriptor stops them. They
+    are shown if the import fails.
     """
     set_tensorflow_environment()
     if "tensorflow" in sys.modules:
@@ -88,7 +92,7 @@ def import_tensorflow_quietly() -> None:
         try:
             import tensorflow as tf
 
-            tf.config.list_physical_devices()  # the search for a GPU has noise of its own
+            tf.config.list_physical_devices()  # the search for a GPU logs, too
         except BaseException:
             os.dup2(stderr, 2)
             held_back.seek(0)

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from export.command import UserError
+from export.errors import Unsupported, UserError
 from export.expand import expand
 from export.fold import Report, fold_affine
-from export.graph import Builder, Tensor, Unsupported, onnx_dtype
+from export.graph import Builder, Tensor, onnx_dtype
 from export.tidy import tidy
 from export.walk import lower_model
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from export.command import UserError
+from export.errors import UserError
 from export.fold import array_of
 from export.graph import INTERNAL, new_constant
 

@@ -9,23 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.command import CheckError
 from export.convert import Conversion, Options, convert, convert_layerwise, count_nodes, set_metadata
+from export.errors import ParityError
 from export.files import write_json, write_whole
 from export.parity import Inputs, Parity, check_parity, first_divergence, parity_text, report_path
 from export.walk import layer_outputs
-
-
-class ParityError(CheckError):
-    """The graph computes something else than the Keras model; nothing was written.
-
-    Attributes:
-        parity: the figures.
-    """
-
-    def __init__(self, message: str, parity: Parity) -> None:
-        super().__init__(message)
-        self.parity = parity
 
 
 @dataclass(frozen=True)

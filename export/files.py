@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from export.command import UserError
+from export.errors import UserError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:

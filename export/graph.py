@@ -22,15 +22,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from export.command import UserError
+from export.errors import Unsupported, UserError
 
 INTERNAL = "kerasnorm.internal"
 
 Shape = tuple[int | None, ...]
-
-
-class Unsupported(Exception):
-    """A layer, or a way of using it, that has no lowering. The message says which, and why."""
 
 
 @dataclass(frozen=True)

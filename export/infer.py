@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from export.arrays import read_npz
-from export.command import Parser, UserError, run
+from export.command import Parser, run
+from export.errors import UserError
 from export.runtime import open_session
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")

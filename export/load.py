@@ -9,7 +9,7 @@ from pathlib import Path
 import keras
 
 from export import addons
-from export.command import UserError
+from export.errors import UserError
 
 
 def load_model(path: str | os.PathLike[str]) -> keras.Model:

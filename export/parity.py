@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from export.arrays import read_npz
-from export.command import UserError
 from export.convert import Conversion, Options
+from export.errors import UserError
 from export.runtime import open_session
 
 BATCHES = (1, 2, 7, 32)

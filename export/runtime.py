@@ -6,7 +6,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from export.command import UserError
+from export.errors import UserError
 
 
 def open_session(

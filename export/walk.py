@@ -8,11 +8,10 @@ from typing import Any
 
 import keras
 
-from export.command import UserError
-from export.graph import Builder, Tensor, Unsupported
+from export.errors import Unsupported, UserError
+from export.graph import Builder, Tensor
+from export.keras_graph import functional, interpret, traced_call
 from export.lowerings import find_lowering
-from export.topology import functional, walk
-from export.trace import traced
 
 # Called after each layer with its name and outputs.
 Observer = Callable[[str, list[Tensor]], None]
@@ -69,7 +68,7 @@ def _lower_graph(g: Builder, graph: Any, inputs: list[Tensor], observer: Observe
             g.scope = outer
         return outputs
 
-    return walk(graph, inputs, lower)
+    return interpret(graph, inputs, lower)
 
 
 def _lower(
@@ -125,10 +124,16 @@ def _lower_traced(g: Builder, layer: Any, *args: Any, **kwargs: Any) -> list[Ten
     if not isinstance(layer, keras.Layer):
         raise Unsupported(f"{kind} of keras.ops has no lowering")
     try:
-        with traced(layer, args, kwargs) as (function, tensors):
+        tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
+        symbolic_args, symbolic_kwargs = keras.tree.map_structure(_symbol, (args, kwargs))
+        with traced_call(layer, symbolic_args, symbolic_kwargs) as function:
             return _lower_graph(g, function, tensors, None)
     except Unsupported as error:
         raise Unsupported(f"{kind} has no lowering, and {error}; {hint}") from error
+
+
+def _symbol(value: Any) -> Any:
+    return keras.Input(batch_shape=value.shape, dtype=value.dtype) if isinstance(value, Tensor) else value
 
 
 def layer_outputs(model: Any, inputs: list[Any]) -> list[tuple[str, Any]]:
@@ -149,4 +154,4 @@ def _evaluate(model: Any, inputs: list[Any], scope: str, record: list[tuple[str,
         record.extend((name, output) for output in outputs)
         return outputs
 
-    return walk(_functional(model), inputs, evaluate)
+    return interpret(_functional(model), inputs, evaluate)

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from export.command import UserError
+from export.errors import UserError
 
 
 def augment_images(

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.command import UserError
+from export.errors import UserError
 
 
 def step_decay(epoch: int, initial_lr: float, step_size: int, gamma: float) -> float:

@@ -21,7 +21,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from export.command import Parser, UserError, run
+from export.command import Parser, run
+from export.errors import UserError
 from export.files import write_text, write_whole
 from kerasnorm import rundir
 from kerasnorm.data import NAMES

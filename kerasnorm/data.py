@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from export.arrays import read_npz
-from export.command import UserError
+from export.errors import UserError
 
 KEYS = ("x_train", "y_train", "x_test", "y_test")
 NAMES = ("auto", "mnist", "fashion_mnist", "cifar10", "digits")

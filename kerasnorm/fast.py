@@ -22,8 +22,8 @@ from typing import Any
 
 import keras
 
-from export.command import UserError
-from export.topology import functional, nodes, walk
+from export.errors import UserError
+from export.keras_graph import functional, interpret, nodes
 
 # Below this rate a byte of randomness resolves the threshold of a dropout too coarsely.
 _LEAST_RATE = 1 / 32
@@ -245,7 +245,7 @@ def _run(graph: Any, inputs: list[_Parts], training: bool | None) -> list[_Parts
             outputs.append(keras.tree.flatten(layer(*part_args, **part_kwargs)))
         return [_Parts(list(output)) for output in zip(*outputs, strict=True)]
 
-    return walk(graph, inputs, call)
+    return interpret(graph, inputs, call)
 
 
 def _can_be_fused(layer: keras.layers.BatchNormalization, rank: int) -> bool:

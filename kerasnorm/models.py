@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 
-from export.command import UserError
+from export.errors import UserError
 from kerasnorm.recipes import check_norm
 from kerasnorm.regularizers import l1l2
 

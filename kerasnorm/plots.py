@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from export.command import UserError
+from export.errors import UserError
 
 # Blue and vermilion of Okabe and Ito's palette, which colour-blind people can tell apart; the dashes
 # carry the difference too.

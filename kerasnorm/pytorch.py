@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.arrays import read_npz
-from export.command import Parser, UserError, import_tensorflow_quietly, run
+from export.command import Parser, import_tensorflow_quietly, run
+from export.errors import UserError
 from export.files import write_whole
 from kerasnorm.recipes import NORMS, check_norm
 

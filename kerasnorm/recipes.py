@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from export.command import UserError
+from export.errors import UserError
 
 if TYPE_CHECKING:
     import keras

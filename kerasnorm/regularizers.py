@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import keras
 
-from export.command import UserError
+from export.errors import UserError
 
 
 def l1l2(l1: float, l2: float, shape: Sequence[int]) -> keras.regularizers.L1L2 | None:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from export.command import UserError
+from export.errors import UserError
 from export.files import write_json, write_text, write_whole
 from kerasnorm.recipes import Recipe
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from export.command import UserError
+from export.errors import UserError
 
 CONFIDENCE = 0.95
 

@@ -18,7 +18,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import kerasnorm
-from export.command import CheckError, Parser, UserError, import_tensorflow_quietly, run
+from export.command import Parser, import_tensorflow_quietly, run
+from export.errors import CheckError, UserError
 from export.files import write_json, write_whole
 from kerasnorm import rundir
 from kerasnorm.data import NAMES, Dataset, hold_out, load_data

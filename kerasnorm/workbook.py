@@ -20,7 +20,8 @@ from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from export.command import Parser, UserError, run
+from export.command import Parser, run
+from export.errors import UserError
 from export.files import write_whole
 from kerasnorm.plots import light_colors
 from kerasnorm.recipes import NORMS

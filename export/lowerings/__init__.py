@@ -1,6 +1,7 @@
 """One small lowering per kind of Keras layer: from what the layer knows to ONNX nodes."""
 
-from export.graph import Builder, Tensor, Unsupported
+from export.errors import Unsupported
+from export.graph import Builder, Tensor
 from export.lowerings import (
     activations,
     contraction,

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
-from export.graph import Builder, Shape, Tensor, Unsupported
+from export.errors import Unsupported
+from export.graph import Builder, Shape, Tensor
 from export.lowerings.activations import activate
 from export.lowerings.convolution import convolve, depthwise_kernel, per_axis
 from export.lowerings.operations import (

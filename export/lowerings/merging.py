@@ -8,7 +8,8 @@ from typing import Any
 
 import keras
 
-from export.graph import Builder, Tensor, Unsupported
+from export.errors import Unsupported
+from export.graph import Builder, Tensor
 from export.lowerings.registry import register_lowering
 
 layers = keras.layers

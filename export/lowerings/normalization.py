@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.graph import INTERNAL, Builder, Tensor, Unsupported
+from export.errors import Unsupported
+from export.graph import INTERNAL, Builder, Tensor
 from export.lowerings.operations import reduction_axes
 from export.lowerings.registry import register_lowering
 

@@ -11,7 +11,8 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
-from export.graph import Builder, Shape, Tensor, Unsupported, onnx_dtype
+from export.errors import Unsupported
+from export.graph import Builder, Shape, Tensor, onnx_dtype
 from export.lowerings import activations
 from export.lowerings.registry import Lowering, register_lowering
 

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.graph import Builder, Tensor, Unsupported
+from export.errors import Unsupported
+from export.graph import Builder, Tensor
 from export.lowerings.operations import align, as_array, cast, is_constant, register_operation, symbol
 
 TO_THE_END = np.iinfo(np.int64).max

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from export.graph import Builder, Tensor, Unsupported
+from export.errors import Unsupported
+from export.graph import Builder, Tensor
 
 Lowering = Callable[..., Any]
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export.addons import FilterResponseNormalization, is_keras_2, load_model
-from export.command import UserError
+from export.errors import UserError
 from export.export import export_model
 from export.load import load_model as load_any
 

@@ -1,6 +1,7 @@
 import pytest
 
-from export.command import CheckError, Parser, UserError, run
+from export.command import Parser, run
+from export.errors import CheckError, UserError
 
 
 def raising(error: BaseException):  # type: ignore[no-untyped-def]
@@ -15,7 +16,8 @@ def raising(error: BaseException):  # type: ignore[no-untyped-def]
     [
         (UserError("expected a,\n  got b"), 2, "error: expected a, got b"),
         (CheckError("parity failed"), 1, "error: parity failed"),
-        (KeyboardInterrupt(), 2, "error: interrupted"),
+        (KeyboardInterrupt(), 130, "error: interrupted; run the same command again"),
+        (KeyboardInterrupt("use --resume"), 130, "error: use --resume"),
         (PermissionError(13, "Permission denied", "/x"), 2, "/x: Permission denied"),
         (MemoryError(), 2, "error: expected more memory"),
     ],

@@ -166,7 +166,7 @@ def test_a_layer_without_lowering_on_the_direct_route(export: Callable[..., Any]
     code, _, errors = export(tmp_path / "lstm.keras", "--route", "direct")
     assert code == 2
     assert errors.count("\n") == 1
-    assert "layer 'memory' (LSTM): LSTM has no lowering, and its call can't be taken apart" in errors
+    assert "layer 'memory' (LSTM): LSTM has no lowering, and its call can't be traced" in errors
     assert "add one with export.lowerings.register_lowering(LSTM)" in errors
     code, output, errors = export(tmp_path / "lstm.keras")
     assert (code, errors) == (0, "")

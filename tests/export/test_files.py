@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from export.command import UserError
+from export.errors import UserError
 from export.files import write_json, write_text, write_whole
 
 

@@ -1,4 +1,4 @@
-"""Operations of keras.ops between layers, and layers of one's own taken apart into them."""
+"""Operations of keras.ops between layers, and custom layers traced into them."""
 
 from collections.abc import Callable
 from typing import Any

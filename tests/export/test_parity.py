@@ -8,9 +8,9 @@ import pytest
 from helpers import functional, randomize
 from onnx import numpy_helper
 
-from export.command import CheckError
 from export.convert import Conversion, Options, convert, convert_layerwise
-from export.export import ParityError, check_layerwise, export_model
+from export.errors import CheckError, ParityError
+from export.export import check_layerwise, export_model
 from export.parity import check_parity, first_divergence, load_check_data
 from kerasnorm import build_cnn
 

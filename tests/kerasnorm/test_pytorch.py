@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from export.command import UserError
+from export.errors import UserError
 from kerasnorm import build_cnn
 from kerasnorm.pytorch import (
     main,

@@ -10,7 +10,7 @@ import numpy as np
 import openpyxl
 import pytest
 
-from export.command import UserError
+from export.errors import UserError
 from kerasnorm.workbook import EPSILON, LAYERS, Example, Places, main, make_workbook, value_grid
 
 NORMS = ["bn", "ln", "gn"]

@@ -1,0 +1,54 @@
+"""The errors that both packages raise, and the exit code that each becomes on the command line.
+
+    KerasnormError
+    ├── UserError       2   the arguments or the input can't be used (a ValueError, too)
+    ├── Unsupported     2   a layer, or a way of using it, that has no lowering; `convert` takes another route
+    └── CheckError      1   the work was done but failed its own check
+        └── ParityError 1   the ONNX graph and the Keras model compute different values
+
+A message says what was expected, what was received and what to do, in one line. Any other exception is a bug and
+keeps its traceback. This module needs only the standard library.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from export.parity import Parity
+
+
+class KerasnormError(Exception):
+    """The base class of every error that this project raises on purpose.
+
+    Attributes:
+        exit_code: the exit code of a command that ends with this error.
+    """
+
+    exit_code = 2
+
+
+class UserError(KerasnormError, ValueError):
+    """The arguments or the input can't be used."""
+
+
+class Unsupported(KerasnormError):
+    """A layer, or a way of using it, that has no lowering. The message says which one and why."""
+
+
+class CheckError(KerasnormError):
+    """The work was done but failed its own check. Nothing was written under the requested name."""
+
+    exit_code = 1
+
+
+class ParityError(CheckError):
+    """The ONNX graph and the Keras model compute different values. Nothing was written.
+
+    Attributes:
+        parity: the result of the parity check.
+    """
+
+    def __init__(self, message: str, parity: Parity) -> None:
+        super().__init__(message)
+        self.parity = parity

@@ -1,0 +1,137 @@
+"""The graph that Keras keeps of a Functional or Sequential model, and the graph of a custom layer's `call`."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import keras
+
+from export.errors import Unsupported
+
+# Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
+Evaluate = Callable[[Any, Any, Any, list[Any]], list[Any]]
+
+
+def functional(model: keras.Model) -> Any | None:
+    """The Functional model behind a Functional or Sequential model; None if Keras keeps no graph of it."""
+    if isinstance(model, keras.Sequential):
+        model = getattr(model, "_functional", None)  # None until the model is built
+    return model if hasattr(model, "_nodes_by_depth") else None
+
+
+def nodes(graph: Any) -> Iterator[Any]:
+    """The nodes of a Functional model, the calls of its layers and operations, in topological order."""
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            if not node.is_input:
+                yield node
+
+
+def interpret(graph: Any, inputs: Sequence[Any], evaluate: Evaluate) -> list[Any]:
+    """Run a Functional model node by node, on values of any kind.
+
+    Args:
+        graph: a Functional model or a `keras.Function`.
+        inputs: a value for each of its inputs, in Keras' order.
+        evaluate: `evaluate(operation, args, kwargs, symbolic)` returns the outputs of one call. `args` and `kwargs`
+            are the arguments of the call with values in the place of tensors; `symbolic` are its outputs as Keras
+            has them.
+
+    Returns:
+        A value for each output of the model, in Keras' order.
+    """
+    symbolic = keras.tree.flatten(graph.inputs)
+    values = {id(tensor): value for tensor, value in zip(symbolic, inputs, strict=True)}
+
+    def fill(x: Any) -> Any:
+        return values[id(x)] if isinstance(x, keras.KerasTensor) else x
+
+    for node in nodes(graph):
+        args, kwargs = keras.tree.map_structure(fill, (node.arguments.args, node.arguments.kwargs))
+        outputs = evaluate(node.operation, args, kwargs, node.outputs)
+        values.update((id(tensor), value) for tensor, value in zip(node.outputs, outputs, strict=True))
+    return [values[id(tensor)] for tensor in keras.tree.flatten(graph.outputs)]
+
+
+@contextlib.contextmanager
+def traced_call(layer: keras.layers.Layer, args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:
+    """Trace what a layer's `call` computes in inference, as a `keras.Function`.
+
+    `call` runs on symbolic tensors, on which layers and the operations of `keras.ops` record themselves. When the
+    context ends, the inner layers forget that they were called.
+
+    Args:
+        layer: the layer.
+        args: the positional arguments of the call, with a `KerasTensor` for each tensor.
+        kwargs: the keyword arguments, likewise.
+
+    Yields:
+        A function of the `KerasTensor`s in `args` and `kwargs`, in the order of `keras.tree.flatten`.
+
+    Raises:
+        Unsupported: `call` computes something without `keras.ops`, or needs the size of a dynamic dimension.
+    """
+    symbols = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+    if "training" in inspect.signature(layer.call).parameters:
+        kwargs = {**kwargs, "training": False}
+    try:
+        with _variables_defer_to_symbols():
+            outputs = layer.call(*args, **kwargs)
+        function = keras.Function(symbols, outputs)
+    except Exception as error:  # a custom layer raises anything
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise Unsupported(f"its call can't be traced into keras.ops: {reason}") from error
+    try:
+        yield function
+    finally:
+        for node in nodes(function):
+            with contextlib.suppress(ValueError):
+                node.operation._inbound_nodes.remove(node)
+
+
+_REFLECTED = {
+    "__add__": "__radd__",
+    "__sub__": "__rsub__",
+    "__mul__": "__rmul__",
+    "__truediv__": "__rtruediv__",
+    "__matmul__": "__rmatmul__",
+    "__pow__": "__rpow__",
+}
+_operators_lock = threading.RLock()
+
+
+@contextlib.contextmanager
+def _variables_defer_to_symbols() -> Iterator[None]:
+    """Make `variable * symbol` compute `symbol.__rmul__(variable)`, which records an operation.
+
+    `keras.Variable.__mul__` passes its operands to the backend, which takes no symbolic tensor, and never returns
+    NotImplemented. The instances can't be changed instead: Python looks operators up on the class. So the operators
+    of the class are replaced during one call. The lock keeps a second trace from saving the replaced operators as
+    the original ones. Other threads are safe: with anything but a symbolic tensor the original operator runs.
+    """
+    with _operators_lock:
+        original = {name: getattr(keras.Variable, name) for name in _REFLECTED}
+        defined_here = {name for name in _REFLECTED if name in vars(keras.Variable)}
+
+        def deferring(name: str) -> Callable[[Any, Any], Any]:
+            def operate(self: Any, other: Any) -> Any:
+                if isinstance(other, keras.KerasTensor):
+                    return getattr(other, _REFLECTED[name])(self)
+                return original[name](self, other)
+
+            return operate
+
+        for name in _REFLECTED:
+            setattr(keras.Variable, name, deferring(name))
+        try:
+            yield
+        finally:
+            for name in _REFLECTED:
+                if name in defined_here:
+                    setattr(keras.Variable, name, original[name])
+                else:
+                    delattr(keras.Variable, name)
