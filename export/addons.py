@@ -27,8 +27,8 @@ import h5py
 import keras
 import numpy as np
 
+from export.builder import Builder, Tensor
 from export.errors import UserError
-from export.graph import Builder, Tensor
 from export.lowerings.registry import register_lowering
 
 PREFIX = "Addons>"

@@ -13,12 +13,12 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from export.builder import Builder, Tensor, onnx_dtype
 from export.errors import Unsupported, UserError
-from export.expand import expand
-from export.fold import Report, fold_affine
-from export.graph import Builder, Tensor, onnx_dtype
-from export.tidy import tidy
-from export.walk import lower_model
+from export.lower import lower_model
+from export.passes.fold_affine import Report, fold_affine
+from export.passes.legalize import expand
+from export.passes.simplify_layout import tidy
 
 DEFAULT_OPSET, PORTABLE_OPSET = 17, 21
 LOWEST_OPSET, HIGHEST_OPSET = 13, 23

@@ -12,8 +12,8 @@ import numpy as np
 from export.convert import Conversion, Options, convert, convert_layerwise, count_nodes, set_metadata
 from export.errors import ParityError
 from export.files import write_json, write_whole
+from export.lower import layer_outputs
 from export.parity import Inputs, Parity, check_parity, first_divergence, parity_text, report_path
-from export.walk import layer_outputs
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,19 @@
 """One small lowering per kind of Keras layer: from what the layer knows to ONNX nodes."""
 
+from export.builder import Builder, Tensor
 from export.errors import Unsupported
-from export.graph import Builder, Tensor
 from export.lowerings import (
-    activations,
-    contraction,
+    activation,
     convolution,
     dense,
-    identity,
-    merging,
+    elementwise,
+    indexing,
+    joining,
+    linear,
     normalization,
-    operations,
     pooling,
-    rearranging,
-    reshaping,
+    random,
+    shape,
 )
 from export.lowerings.registry import find_lowering, register_lowering
 
@@ -21,17 +21,17 @@ __all__ = [
     "Builder",
     "Tensor",
     "Unsupported",
-    "activations",
-    "contraction",
+    "activation",
     "convolution",
     "dense",
+    "elementwise",
     "find_lowering",
-    "identity",
-    "merging",
+    "indexing",
+    "joining",
+    "linear",
     "normalization",
-    "operations",
     "pooling",
-    "rearranging",
+    "random",
     "register_lowering",
-    "reshaping",
+    "shape",
 ]

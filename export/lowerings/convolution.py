@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.graph import Builder, Shape, Tensor
-from export.lowerings.activations import activate
+from export.builder import Builder, Shape, Tensor
+from export.lowerings.activation import activate
 from export.lowerings.registry import register_lowering
 
 layers = keras.layers

@@ -1,7 +1,7 @@
 """Normalizations, and the scaling of inputs.
 
 What is affine with constants in inference (bn, Rescaling, Normalization, the gamma and beta of ln and gn)
-becomes `Builder.affine`, which `export.fold` tries to move into a convolution or dense layer next to it.
+becomes `Builder.affine`, which `export.passes.fold_affine` tries to move into a convolution or dense layer next to it.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from export.builder import INTERNAL, Builder, Tensor
 from export.errors import Unsupported
-from export.graph import INTERNAL, Builder, Tensor
-from export.lowerings.operations import reduction_axes
+from export.lowerings.elementwise import reduction_axes
 from export.lowerings.registry import register_lowering
 
 layers = keras.layers

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from export.graph import Builder, Tensor
+from export.builder import Builder, Tensor
 from export.lowerings.convolution import padding_attributes, per_axis, spatial
 from export.lowerings.registry import register_lowering
 

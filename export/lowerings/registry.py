@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from export.builder import Builder, Tensor
 from export.errors import Unsupported
-from export.graph import Builder, Tensor
 
 Lowering = Callable[..., Any]
 

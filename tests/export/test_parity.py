@@ -132,7 +132,7 @@ def test_layerwise_names_the_first_layer_that_diverges() -> None:
     array = numpy_helper.to_array(tensor) * np.float32(1.01)
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
-    from export.walk import layer_outputs
+    from export.lower import layer_outputs
 
     parity = check_parity(
         model,

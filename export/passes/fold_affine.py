@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from export.graph import INTERNAL, new_constant
+from export.builder import INTERNAL, new_constant
 
 
 @dataclass

@@ -4,7 +4,7 @@ ONNX convolves channels first, Keras mostly channels last. A tensor of rank 3 or
 channels first, as (N, C, ...), although Keras has it as (N, ..., C). Lowerings ask for the layout they need;
 a transpose appears only where two of them differ. Axes are Keras axes until `Builder.axis` maps them.
 
-Two operators of a domain of our own live until `export.fold` and `export.expand` have done their work; no
+Two operators of a domain of our own live until `export.passes.fold_affine` and `export.passes.legalize` have done their work; no
 file ever holds them:
 
     Affine(x, scale, shift; axis)           x * scale + shift, scale and shift per place along the axis
@@ -194,7 +194,7 @@ class Builder:
         return Tensor(value, self.output_shapes[0], x.channels_first)
 
     def affine(self, x: Tensor, scale: Any, shift: Any, axis: int) -> Tensor:
-        """X * scale + shift along one Keras axis; `export.fold` looks for a neighbour to take it over."""
+        """X * scale + shift along one Keras axis; `export.passes.fold_affine` looks for a neighbour to take it over."""
         size = x.shape[axis]
         if size is None:
             raise Unsupported(f"its axis {axis} is open (shape {x.shape})")

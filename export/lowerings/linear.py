@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
+from export.builder import Builder, Shape, Tensor
 from export.errors import Unsupported
-from export.graph import Builder, Shape, Tensor
-from export.lowerings.activations import activate
+from export.lowerings.activation import activate
 from export.lowerings.convolution import convolve, depthwise_kernel, per_axis
-from export.lowerings.operations import (
+from export.lowerings.elementwise import (
     align,
     as_array,
     is_constant,

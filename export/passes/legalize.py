@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from export.builder import INTERNAL, new_constant
 from export.errors import UserError
-from export.fold import array_of
-from export.graph import INTERNAL, new_constant
+from export.passes.fold_affine import array_of
 
 # A gamma that could not be folded is spread over the values of an image, up to this many.
 LARGEST_SPREAD_GAMMA = 1 << 16

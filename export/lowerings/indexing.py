@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from export.builder import Builder, Tensor
 from export.errors import Unsupported
-from export.graph import Builder, Tensor
-from export.lowerings.operations import align, as_array, cast, is_constant, register_operation, symbol
+from export.lowerings.elementwise import align, as_array, cast, is_constant, register_operation, symbol
 
 TO_THE_END = np.iinfo(np.int64).max
 

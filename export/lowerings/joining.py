@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
+from export.builder import Builder, Tensor
 from export.errors import Unsupported
-from export.graph import Builder, Tensor
 from export.lowerings.registry import register_lowering
 
 layers = keras.layers

@@ -11,9 +11,9 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
+from export.builder import Builder, Shape, Tensor, onnx_dtype
 from export.errors import Unsupported
-from export.graph import Builder, Shape, Tensor, onnx_dtype
-from export.lowerings import activations
+from export.lowerings import activation as activations
 from export.lowerings.registry import Lowering, register_lowering
 
 
@@ -95,7 +95,7 @@ def _along_channels(x: Any, shape: Shape) -> np.ndarray | None:
 
 
 def _arithmetic(op_type: str, affine: Callable[[Any], tuple[Any, Any]], commutes: bool) -> Lowering:
-    """An operator that, with a constant, may be an affine map a x + b, which `export.fold` knows how to move."""
+    """An operator that, with a constant, may be an affine map a x + b, which `export.passes.fold_affine` knows how to move."""
 
     def lower(g: Builder, layer: Any, x1: Any, x2: Any) -> Tensor:
         if commutes and is_constant(x1):

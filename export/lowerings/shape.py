@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from export.builder import Builder, Tensor
 from export.errors import Unsupported
-from export.graph import Builder, Tensor
 from export.lowerings.convolution import per_axis, spatial
 from export.lowerings.registry import register_lowering
 

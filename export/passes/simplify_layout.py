@@ -6,8 +6,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from export.fold import array_of, is_op
-from export.graph import new_constant
+from export.builder import new_constant
+from export.passes.fold_affine import array_of, is_op
 
 
 def tidy(model: ir.Model) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import keras
 
+from export.builder import Builder, Tensor
 from export.errors import Unsupported, UserError
-from export.graph import Builder, Tensor
 from export.keras_graph import functional, interpret, traced_call
 from export.lowerings import find_lowering
 
