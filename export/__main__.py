@@ -1,4 +1,4 @@
-"""python -m export MODEL.keras: a Keras model as an ONNX file, with the proof that it computes the same."""
+"""python -m export MODEL.keras: convert a Keras model to ONNX, and check that it computes the same values."""
 
 from __future__ import annotations
 
@@ -16,38 +16,56 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = Parser(
         prog="kerasnorm-export",
-        description="Write a Keras model as a small ONNX graph that is fast on onnxruntime's CPU provider, and "
-        "prove that it computes the same.",
+        description="Convert a Keras model to a small ONNX graph that is fast on onnxruntime's CPU provider, and "
+        "check that it computes the same values.",
     )
-    parser.add_argument("model", metavar="MODEL.keras", help="a Keras model, .keras or .h5")
-    parser.add_argument("-o", "--output", metavar="OUT.onnx", help="default: the model's name with .onnx")
     parser.add_argument(
-        "--route", choices=("auto", "direct", "tf2onnx"), default="auto", help="default: auto"
+        "model", metavar="MODEL.keras", help="a Keras model: a .keras or .h5 file, or a SavedModel of Keras 2"
     )
-    parser.add_argument("--opset", type=int, help="default: 17; 21 with --portable")
+    parser.add_argument("-o", "--output", metavar="OUT.onnx", help="ONNX file to write (default: MODEL.onnx)")
     parser.add_argument(
-        "--portable", action="store_true", help="standard operators, for runtimes other than onnxruntime"
+        "--route",
+        choices=("auto", "direct", "tf2onnx"),
+        default="auto",
+        help="how to convert (default: auto, tf2onnx only for models with unsupported layers)",
     )
-    parser.add_argument("--input-layout", choices=("nhwc", "nchw"), default="nhwc", help="default: nhwc")
-    parser.add_argument("--raw-pixels", action="store_true", help="the graph takes uint8 images")
-    parser.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: open)")
+    parser.add_argument(
+        "--opset", type=int, help="version of the ONNX operators (default: 17; 21 with --portable)"
+    )
+    parser.add_argument(
+        "--portable",
+        action="store_true",
+        help="write standard operators, for runtimes other than onnxruntime",
+    )
+    parser.add_argument(
+        "--input-layout",
+        choices=("nhwc", "nchw"),
+        default="nhwc",
+        help="layout of image inputs (default: nhwc)",
+    )
+    parser.add_argument("--raw-pixels", action="store_true", help="make the inputs uint8")
+    parser.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: dynamic)")
     parser.add_argument(
         "--input-range",
         type=float,
         nargs=2,
         metavar=("LOW", "HIGH"),
-        help="default: 0 255 if the model rescales its input, else 0 1",
+        help="range of the input values (default: 0 255 if the model rescales its input, otherwise 0 1)",
     )
-    parser.add_argument("--class-names", metavar="A,B,...", help="names of the classes, for inference")
-    parser.add_argument("--check-data", metavar="FILE.npz", help="check with these images, not random ones")
+    parser.add_argument("--class-names", metavar="A,B,...", help="names of the classes, for export.infer")
+    parser.add_argument(
+        "--check-data", metavar="FILE.npz", help="check parity with this data instead of random numbers"
+    )
     parser.add_argument("--atol", type=float, default=1e-5, help="absolute tolerance (default: 1e-5)")
     parser.add_argument("--rtol", type=float, default=1e-4, help="relative tolerance (default: 1e-4)")
-    parser.add_argument("--layerwise", action="store_true", help="compare after every layer; writes no model")
+    parser.add_argument(
+        "--layerwise", action="store_true", help="compare the output of every layer; write no model"
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, export, print the proof."""
+    """Parse the command line, export the model and print the parity report."""
     arguments = parser().parse_args(argv)
     for name in ("atol", "rtol"):
         if not (math.isfinite(getattr(arguments, name)) and getattr(arguments, name) >= 0):
@@ -56,11 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("input-range: expected LOW below HIGH, got {} {}".format(*arguments.input_range))
     path = Path(arguments.output) if arguments.output else Path(arguments.model).with_suffix(".onnx")
     if path.is_dir() or not path.parent.is_dir():
-        raise UserError(
-            f"{path}: expected the name of a file in a folder that is there; name another with -o"
-        )
+        raise UserError(f"{path}: expected a file name in an existing folder; choose another with -o")
     if not Path(arguments.model).exists():
-        raise UserError(f"{arguments.model}: expected a Keras model, found nothing of that name")
+        raise UserError(f"{arguments.model}: expected a Keras model, found no such file")
     import_tensorflow_quietly()
 
     from export.convert import Options
@@ -87,8 +103,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parity, first = check_layerwise(model, options, data=data, source=source, **tolerances)
         print(parity.table())
         if first is not None:
-            raise CheckError(f"{model.name}: the first layer that diverges is {first!r}")
-        print(f"{model.name}: every layer agrees")
+            raise CheckError(
+                f"{model.name}: expected equal outputs of every layer; {first!r} is the first that differs"
+            )
+        print(f"{model.name}: the outputs of all layers are equal within the tolerances")
         return 0
     try:
         done = export_model(model, path, options, data=data, source=source, **tolerances)
@@ -110,7 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def cli() -> int:
-    """Entry point of the console script."""
+    """The entry point of the console script."""
     return run(main)
 
 

@@ -1,4 +1,4 @@
-"""export_model: convert, prove, write; what `python -m export` and the training library call."""
+"""export_model: convert, check parity, write. `python -m export` and the training library call it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,24 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.convert import Conversion, Options, convert, convert_layerwise, count_nodes, set_metadata
+from export.conversion import Conversion, Options
+from export.convert import convert, convert_layerwise
 from export.errors import ParityError
 from export.files import write_json, write_whole
-from export.lower import layer_outputs
+from export.keras_graph import layer_outputs
+from export.metadata import count_nodes, set_metadata
 from export.parity import Inputs, Parity, check_parity, first_divergence, parity_text, report_path
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A model that was written, and its proof."""
+    """An exported model.
+
+    Attributes:
+        path: the ONNX file.
+        conversion: the conversion.
+        parity: the result of the parity check.
+    """
 
     path: Path
     conversion: Conversion
@@ -36,29 +44,31 @@ def export_model(
     source: str = "seeded random data",
     report: Path | None = None,
 ) -> Exported:
-    """Convert a Keras model to ONNX, prove that it computes the same, and write it.
+    """Convert a Keras model to ONNX, check that it computes the same values, and write it.
 
     Args:
         model: the Keras model.
         path: the ONNX file to write.
         options: how to convert.
-        atol: tolerance of the proof, absolute.
-        rtol: tolerance of the proof, relative to Keras' value.
-        data: an array for each input to check with; None: seeded random numbers of the input's range.
-        source: what to call the data in the report.
-        report: the JSON file of the parity report; None: beside the model.
+        atol: absolute tolerance of the parity check.
+        rtol: tolerance relative to Keras' value.
+        data: an array for each input to check with; None for seeded random numbers in the input's range.
+        source: what the report calls the data.
+        report: the JSON file for the parity report; None for NAME.parity.json beside the model.
 
     Raises:
         UserError: the model can't be converted, or a file can't be written.
-        ParityError: the graph computes something else; nothing was written.
+        ParityError: the graph computes different values. Nothing was written.
     """
-    options = options or Options()
     conversion = convert(model, options)
-    parity = check_parity(model, conversion, options, atol=atol, rtol=rtol, data=data, source=source)
+    parity = check_parity(
+        model, conversion, conversion.options, atol=atol, rtol=rtol, data=data, source=source
+    )
     if not parity.passed:
         raise ParityError(
-            f"{model.name}: the ONNX graph differs from Keras by up to {parity.max_abs:.1e}, above atol {atol:g} "
-            f"+ rtol {rtol:g}; nothing was written; --layerwise names the layer",
+            f"{model.name}: expected the ONNX graph to compute what Keras computes, got a difference of up to "
+            f"{parity.max_abs:.1e}, above atol {atol:g} + rtol {rtol:g}; nothing was written; use --layerwise to find "
+            "the layer",
             parity,
         )
     set_metadata(conversion.model, {"parity": parity_text(parity)})
@@ -69,22 +79,26 @@ def export_model(
 
 
 def as_json(conversion: Conversion, parity: Parity) -> dict[str, Any]:
-    """The parity report: the figures, and how the graph came about."""
+    """The parity report: the metrics, and how the graph was made."""
     return {
         **parity.as_json(),
         "route": conversion.route,
         "route_reason": conversion.reason,
         "opset": conversion.opset,
         "nodes": count_nodes(conversion.model),
-        "folded": conversion.folds.folded,
-        "not_folded": conversion.folds.refused,
+        "folded": [str(fold) for fold in conversion.folds.folded],
+        "not_folded": [str(refusal) for refusal in conversion.folds.refused],
     }
 
 
 def check_layerwise(
     model: keras.Model, options: Options, *, atol: float, rtol: float, data: Inputs | None, source: str
 ) -> tuple[Parity, str | None]:
-    """Compare after every Keras layer, without folds; the figures, and the first layer that diverges."""
+    """Compare the output of every Keras layer, without folds.
+
+    Returns:
+        The metrics, and the first layer whose output is outside the tolerances.
+    """
     conversion = convert_layerwise(model, options)
 
     def after_each_layer(arrays: Inputs) -> list[np.ndarray]:

@@ -23,6 +23,23 @@ def functional(model: keras.Model) -> Any | None:
     return model if hasattr(model, "_nodes_by_depth") else None
 
 
+def graph_of(model: keras.Model) -> Any:
+    """The Functional model behind a Functional or Sequential model.
+
+    Raises:
+        Unsupported: Keras keeps no graph of the model: it has not been built, or is a subclass with its own `call`.
+    """
+    graph = functional(model)
+    if graph is None and isinstance(model, keras.Sequential):
+        raise Unsupported(f"model {model.name!r} has not been built; give it an Input or call it once")
+    if graph is None:
+        kind = type(model).__name__
+        raise Unsupported(
+            f"model of class {kind} is neither Functional nor Sequential, so Keras keeps no graph of it"
+        )
+    return graph
+
+
 def nodes(graph: Any) -> Iterator[Any]:
     """The nodes of a Functional model, the calls of its layers and operations, in topological order."""
     for depth in sorted(graph._nodes_by_depth, reverse=True):
@@ -55,6 +72,32 @@ def interpret(graph: Any, inputs: Sequence[Any], evaluate: Evaluate) -> list[Any
         outputs = evaluate(node.operation, args, kwargs, node.outputs)
         values.update((id(tensor), value) for tensor, value in zip(node.outputs, outputs, strict=True))
     return [values[id(tensor)] for tensor in keras.tree.flatten(graph.outputs)]
+
+
+def layer_outputs(model: keras.Model, inputs: Sequence[Any]) -> list[tuple[str, Any]]:
+    """What Keras computes after every call of a layer: name and value, in topological order.
+
+    A layer of a nested model is named 'MODEL/LAYER', and precedes the model itself.
+    """
+    record: list[tuple[str, Any]] = []
+    _record_outputs(graph_of(model), inputs, "", record)
+    return record
+
+
+def _record_outputs(
+    graph: Any, inputs: Sequence[Any], scope: str, record: list[tuple[str, Any]]
+) -> list[Any]:
+    def evaluate(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Any]:
+        name = f"{scope}/{layer.name}" if scope else layer.name
+        if isinstance(layer, keras.Model) and functional(layer) is not None:
+            tensors = [x for x in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(x)]
+            outputs = _record_outputs(graph_of(layer), tensors, name, record)
+        else:
+            outputs = keras.tree.flatten(layer(*args, **kwargs))
+        record.extend((name, output) for output in outputs)
+        return outputs
+
+    return interpret(graph, inputs, evaluate)
 
 
 @contextlib.contextmanager

@@ -1,157 +1,124 @@
-"""Walk a Keras model's own graph and lower it, layer by layer."""
+"""Lower a Keras model: follow the graph that Keras keeps of it, and lower it call by call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 
-from export.builder import Builder, Tensor
+from export.builder import Builder, Tensor, record_shape
 from export.errors import Unsupported, UserError
-from export.keras_graph import functional, interpret, traced_call
-from export.lowerings import find_lowering
+from export.keras_graph import functional, graph_of, interpret, traced_call
+from export.lowerings.registry import Registry
 
-# Called after each layer with its name and outputs.
+# Called after each call of a layer with the layer's name and outputs.
 Observer = Callable[[str, list[Tensor]], None]
 
 
-def _functional(model: Any) -> Any:
-    """The Functional model behind a Functional or Sequential one.
-
-    Raises:
-        Unsupported: the model is a subclass with a `call` of its own, whose graph Keras doesn't keep.
-    """
-    graph = functional(model)
-    if graph is None and isinstance(model, keras.Sequential):
-        raise Unsupported(f"model {model.name!r} has not been built; give it an Input or call it once")
-    if graph is None:
-        kind = type(model).__name__
-        raise Unsupported(
-            f"model of class {kind} is neither Functional nor Sequential: Keras keeps no graph of it"
-        )
-    return graph
-
-
 def lower_model(
-    g: Builder, model: Any, inputs: list[Tensor], observer: Observer | None = None
+    g: Builder,
+    model: keras.Model,
+    inputs: Sequence[Tensor],
+    lowerings: Registry,
+    observer: Observer | None = None,
 ) -> list[Tensor]:
-    """Lower a Functional or Sequential model; nested models, shared layers and several outputs included.
+    """Lower a Functional or Sequential model. It may hold nested models and shared layers.
 
     Args:
-        g: where the nodes go.
+        g: a builder of the graph.
         model: the model.
-        inputs: a Tensor for each of the model's inputs, in Keras' order.
-        observer: called after each layer.
+        inputs: a Tensor for each input of the model, in Keras' order.
+        lowerings: the lowerings to use.
+        observer: called after each call of a layer.
 
     Returns:
-        A Tensor for each of the model's outputs, in Keras' order.
+        A Tensor for each output of the model, in Keras' order.
 
     Raises:
-        Unsupported: a layer has no lowering, or is used in a way that has none; the message names it.
+        Unsupported: a layer has no lowering, or is used in a way that has none. The message names it.
         UserError: a layer is called with training=True.
     """
+    return _ModelLowering(lowerings, observer).graph(g, graph_of(model), inputs)
 
-    return _lower_graph(g, _functional(model), inputs, observer)
 
+@dataclass(frozen=True)
+class _ModelLowering:
+    lowerings: Registry
+    observer: Observer | None
 
-def _lower_graph(g: Builder, graph: Any, inputs: list[Tensor], observer: Observer | None) -> list[Tensor]:
-    def lower(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
-        outer = g.scope
-        g.scope = f"{outer}/{layer.name}" if outer else layer.name
+    def graph(self, g: Builder, graph: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
+        """Lower a Functional model or a `keras.Function`, whose layers are named within `g.name`."""
+
+        def lower(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
+            call = g.for_call(
+                f"{g.name}/{layer.name}" if g.name else layer.name,
+                [tuple(x.shape) for x in symbolic],
+                [str(x.dtype) for x in symbolic],
+            )
+            outputs = self.call(call, layer, args, kwargs, symbolic)
+            if self.observer is not None:
+                self.observer(call.name, outputs)
+            return outputs
+
+        return interpret(graph, inputs, lower)
+
+    def call(self, g: Builder, layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
+        """Lower one call of a layer, an operation or a nested model."""
+        if kwargs.get("training"):
+            # Another route doesn't help: the parity check can't compare what is random.
+            raise UserError(
+                f"layer {g.name!r} ({type(layer).__name__}): expected a model for inference, got a layer that is "
+                "called with training=True; build the model without it"
+            )
+        kwargs = {name: x for name, x in kwargs.items() if x is not None and name != "training"}
+        if isinstance(layer, keras.Model) and functional(layer) is not None:
+            tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
+            return self.graph(g, graph_of(layer), tensors)
         try:
-            outputs = _lower(g, layer, args, dict(kwargs), symbolic, observer)
-            if observer is not None:
-                observer(g.scope, outputs)
-        finally:
-            g.scope = outer
-        return outputs
+            return self.layer(g, layer, args, kwargs, symbolic)
+        except Unsupported as error:
+            raise Unsupported(f"layer {g.name!r} ({type(layer).__name__}): {error}") from error
 
-    return interpret(graph, inputs, lower)
-
-
-def _lower(
-    g: Builder,
-    layer: Any,
-    args: Any,
-    kwargs: dict[str, Any],
-    symbolic: list[Any],
-    observer: Observer | None,
-) -> list[Tensor]:
-    if kwargs.pop("training", None):
-        # No other route could do better: what training does at random can't be proven to be the same.
-        raise UserError(
-            f"layer {g.scope!r} ({type(layer).__name__}): called with training=True inside the model; an exported "
-            "model is for inference: build the model without it"
-        )
-    kwargs = {name: value for name, value in kwargs.items() if value is not None}
-    if _is_graph(layer):
-        return lower_model(g, layer, keras.tree.flatten((args, kwargs)), observer)
-    try:
-        return _lower_layer(g, layer, args, kwargs, symbolic)
-    except Unsupported as error:
-        raise Unsupported(f"layer {g.scope!r} ({type(layer).__name__}): {error}") from error
-
-
-def _is_graph(layer: Any) -> bool:
-    """Whether it is a model whose graph Keras keeps; one with a `call` of its own is like any layer."""
-    return isinstance(layer, keras.Model) and functional(layer) is not None
-
-
-def _lower_layer(
-    g: Builder, layer: Any, args: Any, kwargs: dict[str, Any], symbolic: list[Any]
-) -> list[Tensor]:
-    if any(getattr(x, "_keras_mask", None) is not None for x in symbolic):
-        raise Unsupported("it gives a mask to the layers after it")
-    lowering, any_layout = find_lowering(layer) or (_lower_traced, True)
-    if not any_layout:
-        as_keras = lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x  # noqa: E731
-        args, kwargs = keras.tree.map_structure(as_keras, (args, kwargs))
-    g.output_shapes = [tuple(x.shape) for x in symbolic]
-    g.output_dtypes = [str(x.dtype) for x in symbolic]
-    outputs = keras.tree.flatten(lowering(g, layer, *args, **kwargs))
-    for output, x in zip(outputs, symbolic, strict=True):
-        if not isinstance(output, Tensor) or len(output.shape) != len(x.shape):
-            raise Unsupported(f"its lowering gave {output!r} where Keras has shape {tuple(x.shape)}")
-    return [replace(output, dtype=str(x.dtype)) for output, x in zip(outputs, symbolic, strict=True)]
-
-
-def _lower_traced(g: Builder, layer: Any, *args: Any, **kwargs: Any) -> list[Tensor]:
-    """Lower a layer that has no lowering by the operations within."""
-    kind = type(layer).__name__
-    hint = f"add one with export.lowerings.register_lowering({kind})"
-    if not isinstance(layer, keras.Layer):
-        raise Unsupported(f"{kind} of keras.ops has no lowering")
-    try:
-        tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
-        symbolic_args, symbolic_kwargs = keras.tree.map_structure(_symbol, (args, kwargs))
-        with traced_call(layer, symbolic_args, symbolic_kwargs) as function:
-            return _lower_graph(g, function, tensors, None)
-    except Unsupported as error:
-        raise Unsupported(f"{kind} has no lowering, and {error}; {hint}") from error
-
-
-def _symbol(value: Any) -> Any:
-    return keras.Input(batch_shape=value.shape, dtype=value.dtype) if isinstance(value, Tensor) else value
-
-
-def layer_outputs(model: Any, inputs: list[Any]) -> list[tuple[str, Any]]:
-    """What Keras computes after every layer: (name, value), in the order and with the names of the lowering."""
-    record: list[tuple[str, Any]] = []
-    _evaluate(model, inputs, "", record)
-    return record
-
-
-def _evaluate(model: Any, inputs: list[Any], scope: str, record: list[tuple[str, Any]]) -> list[Any]:
-    def evaluate(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Any]:
-        name = f"{scope}/{layer.name}" if scope else layer.name
-        if _is_graph(layer):
-            flat = [value for value in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(value)]
-            outputs = _evaluate(layer, flat, name, record)
+    def layer(self, g: Builder, layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
+        """Lower one call of a layer or an operation, by its lowering or by tracing its `call`."""
+        if any(getattr(x, "_keras_mask", None) is not None for x in symbolic):
+            raise Unsupported("it passes a mask to the layers that follow")
+        lowering = self.lowerings.find(layer)
+        if lowering is None:
+            outputs = self.traced(g, layer, args, kwargs)
         else:
-            outputs = keras.tree.flatten(layer(*args, **kwargs))
-        record.extend((name, output) for output in outputs)
-        return outputs
+            if not lowering.any_layout:
+                args, kwargs = keras.tree.map_structure(
+                    lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, (args, kwargs)
+                )
+            outputs = keras.tree.flatten(lowering.function(g, layer, *args, **kwargs))
+        for output, x in zip(outputs, symbolic, strict=True):
+            if not isinstance(output, Tensor) or len(output.shape) != len(x.shape):
+                raise Unsupported(
+                    f"its lowering returned {output!r}, expected a Tensor of shape {tuple(x.shape)}"
+                )
+        return [
+            record_shape(replace(output, dtype=dtype))
+            for output, dtype in zip(outputs, g.output_dtypes, strict=True)
+        ]
 
-    return interpret(_functional(model), inputs, evaluate)
+    def traced(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
+        """Lower a layer without a lowering by the operations that its `call` consists of."""
+        if not isinstance(layer, keras.Layer):
+            raise Unsupported(
+                "unsupported operation; add a lowering with export.lowerings.register_operation"
+            )
+
+        def symbol(x: Any) -> Any:
+            return keras.Input(batch_shape=x.shape, dtype=x.dtype) if isinstance(x, Tensor) else x
+
+        tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
+        symbolic_args, symbolic_kwargs = keras.tree.map_structure(symbol, (args, kwargs))
+        try:
+            with traced_call(layer, symbolic_args, symbolic_kwargs) as function:
+                return replace(self, observer=None).graph(g, function, tensors)
+        except Unsupported as error:
+            hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
+            raise Unsupported(f"{error}; {hint}") from error

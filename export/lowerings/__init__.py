@@ -1,37 +1,50 @@
-"""One small lowering per kind of Keras layer: from what the layer knows to ONNX nodes."""
+"""Lowerings: what each Keras layer and operation becomes in ONNX. One file a concept, layer and operation together.
+
+Importing this package registers all of them.
+"""
 
 from export.builder import Builder, Tensor
 from export.errors import Unsupported
 from export.lowerings import (
     activation,
+    attention,
     convolution,
-    dense,
     elementwise,
+    image,
     indexing,
     joining,
     linear,
     normalization,
+    padding,
     pooling,
+    preprocessing,
     random,
+    reduction,
     shape,
 )
-from export.lowerings.registry import find_lowering, register_lowering
+from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
 __all__ = [
+    "DEFAULT",
     "Builder",
+    "Registry",
     "Tensor",
     "Unsupported",
     "activation",
+    "attention",
     "convolution",
-    "dense",
     "elementwise",
-    "find_lowering",
+    "image",
     "indexing",
     "joining",
     "linear",
     "normalization",
+    "padding",
     "pooling",
+    "preprocessing",
     "random",
+    "reduction",
     "register_lowering",
+    "register_operation",
     "shape",
 ]

@@ -1,142 +1,254 @@
-"""Normalizations, and the scaling of inputs.
+"""Normalization: batch, group, layer, root-mean-square and unit normalization, as layers and as operations.
 
-What is affine with constants in inference (bn, Rescaling, Normalization, the gamma and beta of ln and gn)
-becomes `Builder.affine`, which `export.passes.fold_affine` tries to move into a convolution or dense layer next to it.
+What is affine in inference (batch normalization, and the gamma and beta of group normalization) becomes
+`Builder.affine`, which `fold_affine` tries to fold into a neighbouring layer.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
+import onnx_ir as ir
 
-from export.builder import INTERNAL, Builder, Tensor
+from export.builder import Array, Builder, Tensor
 from export.errors import Unsupported
-from export.lowerings.elementwise import reduction_axes
-from export.lowerings.registry import register_lowering
+from export.lowerings.operands import Argument, normalize_axes
+from export.lowerings.registry import register_lowering, register_operation
+from export.passes.internal import group_norm
 
 layers = keras.layers
 
 
-def _float64(variable: Any, default: float, size: int) -> np.ndarray:
-    return np.full(size, default) if variable is None else np.asarray(variable, np.float64)
+# Batch normalization
+
+
+def batch_normalize(
+    g: Builder,
+    x: Tensor,
+    axis: int,
+    mean: Array,
+    variance: Array,
+    gamma: Array | None,
+    beta: Array | None,
+    epsilon: float,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta with constants along one axis."""
+    scale = np.asarray(1.0 if gamma is None else gamma, np.float64)
+    scale = scale / np.sqrt(np.asarray(variance, np.float64) + epsilon)
+    shift = np.asarray(0.0 if beta is None else beta, np.float64)
+    return g.affine(x, scale, shift - np.asarray(mean, np.float64) * scale, axis)
 
 
 @register_lowering(layers.BatchNormalization, any_layout=True)
-def lower_batch_normalization(g: Builder, layer: Any, x: Tensor, mask: None = None) -> Tensor:
-    """(x - moving_mean) / sqrt(moving_variance + epsilon) * gamma + beta."""
+def lower_batch_normalization(
+    g: Builder, layer: keras.layers.BatchNormalization, x: Tensor, mask: None = None
+) -> Tensor:
+    """BatchNormalization with its moving statistics."""
     axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
-    mean = np.asarray(layer.moving_mean, np.float64)
-    variance = np.asarray(layer.moving_variance, np.float64)
-    gamma = _float64(layer.gamma if layer.scale else None, 1.0, mean.size)
-    beta = _float64(layer.beta if layer.center else None, 0.0, mean.size)
-    scale = gamma / np.sqrt(variance + layer.epsilon)
-    return g.affine(x, scale, beta - mean * scale, axis)
+    gamma, beta = layer.gamma if layer.scale else None, layer.beta if layer.center else None
+    return batch_normalize(g, x, axis, layer.moving_mean, layer.moving_variance, gamma, beta, layer.epsilon)
+
+
+@register_operation("batch_normalization")
+def lower_batch_norm(
+    g: Builder,
+    operation: keras.Operation,
+    x: Tensor,
+    mean: Argument,
+    variance: Argument,
+    offset: Argument | None = None,
+    scale: Argument | None = None,
+) -> Tensor:
+    """keras.ops.batch_normalization with constants."""
+    mean, variance = _constant(mean, "mean"), _constant(variance, "variance")
+    offset, scale = _constant_or_none(offset, "offset"), _constant_or_none(scale, "scale")
+    return batch_normalize(g, x, operation.axis, mean, variance, scale, offset, operation.epsilon)
+
+
+def _constant(value: Argument, name: str) -> Array:
+    if isinstance(value, Tensor):
+        raise Unsupported(f"a normalization with a computed {name}")
+    return value
+
+
+def _constant_or_none(value: Argument | None, name: str) -> Array | None:
+    return None if value is None else _constant(value, name)
+
+
+# Group normalization
 
 
 @register_lowering(layers.GroupNormalization, any_layout=True)
-def lower_group_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """Normalization over groups of channels; layer normalization per channel is groups=1."""
+def lower_group_normalization(g: Builder, layer: keras.layers.GroupNormalization, x: Tensor) -> Tensor:
+    """Statistics of each group of channels of an image; groups=1 normalizes the whole image."""
     axis = layer.axis % x.rank
     channels = x.shape[axis]
     if channels is None:
-        raise Unsupported(f"its channel axis is open (shape {x.shape})")
+        raise Unsupported(f"an unknown number of channels (shape {x.shape}, axis {axis})")
+    order = None
     if axis == x.rank - 1:
-        x, order = g.channels_first(x), None
+        x = g.channels_first(x)
     else:
         x = g.keras_layout(x)
         order = [0, axis, *(other for other in range(1, x.rank) if other != axis)]
     value = x.value if order is None else g.transpose(x.value, x.shape, order)
+    shape = x.onnx_shape if order is None else tuple(x.shape[index] for index in order)
     groups = channels if layer.groups == -1 else layer.groups
-    value = g.op("GroupNorm", value, groups=groups, epsilon=float(layer.epsilon), domain=INTERNAL)
-    held = x.held_shape if order is None else tuple(x.shape[a] for a in order)
-    gamma = _float64(layer.gamma if layer.scale else None, 1.0, channels)
-    beta = _float64(layer.beta if layer.center else None, 0.0, channels)
-    value = g.affine(Tensor(value, held), gamma, beta, 1).value
+    value = group_norm(g.graph, value, groups, layer.epsilon, name=g.unique_name("GroupNorm"))
+    normalized = g.tensor(value, shape)
+    gamma, beta = layer.gamma if layer.scale else 1.0, layer.beta if layer.center else 0.0
+    value = g.affine(normalized, gamma, beta, 1).value
     if order is not None:
-        value = g.transpose(value, [x.shape[a] for a in order], np.argsort(order).tolist())  # type: ignore[arg-type]
+        value = g.transpose(value, shape, [order.index(index) for index in range(x.rank)])
     return g.like(x, value)
 
 
-def _weight_as_held(g: Builder, x: Tensor, axes: list[int], weight: Any, default: float) -> np.ndarray:
-    """Gamma or beta, whose axes are the Keras axes `axes`, with its axes as `x` is held."""
-    shape = [x.shape[axis] for axis in axes]
-    if None in shape:
-        raise Unsupported(f"a normalized axis is open (shape {x.shape}, axes {axes})")
-    array = np.full(shape, default) if weight is None else np.asarray(weight).reshape(shape)
+# Layer normalization
+
+
+def layer_normalize(
+    g: Builder,
+    x: Tensor,
+    axes: Sequence[int],
+    gamma: Array | None,
+    beta: Array | None,
+    epsilon: float,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + epsilon) * gamma + beta over any axes: one LayerNormalization node."""
+    g.require(17, "LayerNormalization")
+    x, order = _normalized_axes_last(g, x, axes)
+    scale = _in_onnx_layout(g, x, axes, gamma, 1.0)
+    shift = None if beta is None else _in_onnx_layout(g, x, axes, beta, 0.0)
+    value = g.transpose(x.value, x.onnx_shape, order)
+    value = g.op("LayerNormalization", value, scale, shift, axis=x.rank - len(axes), epsilon=float(epsilon))
+    return g.like(x, _undo_order(g, x, value, order))
+
+
+def _normalized_axes_last(g: Builder, x: Tensor, axes: Sequence[int]) -> tuple[Tensor, list[int]]:
+    """`x` in the layout that moves less, and the order of its ONNX axes with the normalized ones last."""
+    # All axes but the batch are last in either layout. Fewer axes can only be last in Keras' layout.
+    if len(axes) < x.rank - 1:
+        x = g.keras_layout(x)
+    last = sorted(g.axis(x, axis) for axis in axes)
+    return x, [axis for axis in range(x.rank) if axis not in last] + last
+
+
+def _undo_order(g: Builder, x: Tensor, value: ir.Value, order: Sequence[int]) -> ir.Value:
+    shape = tuple(x.onnx_shape[axis] for axis in order)
+    return g.transpose(value, shape, [order.index(axis) for axis in range(x.rank)])
+
+
+def _in_onnx_layout(
+    g: Builder, x: Tensor, axes: Sequence[int], weight: Array | None, default: float
+) -> np.ndarray:
+    """Gamma or beta, which has the Keras axes `axes`, with its axes in the order of the ONNX value."""
+    shape = tuple(x.shape[axis] for axis in axes)
+    sizes = [size for size in shape if size is not None]
+    if len(sizes) < len(shape):
+        raise Unsupported(f"a normalization over a dynamic dimension (shape {x.shape}, axes {list(axes)})")
+    array = np.full(sizes, default) if weight is None else np.asarray(weight).reshape(sizes)
     return array.transpose(np.argsort([g.axis(x, axis) for axis in axes])).astype(np.float32)
 
 
 @register_lowering(layers.LayerNormalization, any_layout=True)
-def lower_layer_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """(x - mean) / sqrt(variance + epsilon) * gamma + beta over any axes: one LayerNormalization node."""
-    rms = getattr(layer, "rms_scaling", False)
-    if not rms:
-        g.require(17, "LayerNormalization")
-    keras_axes = reduction_axes(x, layer.axis)
-    # All axes but the batch are last in either layout; fewer are so, if at all, as Keras has them.
-    if len(keras_axes) < x.rank - 1:
-        x = g.keras_layout(x)
-    held, shape = sorted(g.axis(x, axis) for axis in keras_axes), x.held_shape
-    order = [axis for axis in range(x.rank) if axis not in held] + held
-    gamma = _weight_as_held(g, x, keras_axes, layer.gamma, 1.0)
-    beta = None if layer.beta is None else _weight_as_held(g, x, keras_axes, layer.beta, 0.0)
-    value = g.transpose(x.value, shape, order)
-    first = x.rank - len(held)
-    if rms:  # Keras divides x itself by its standard deviation here, and adds no beta
-        axes = list(range(first, x.rank))
-        centred = g.op("Sub", value, g.reduce("ReduceMean", value, axes))
-        variance = g.reduce("ReduceMean", g.op("Mul", centred, centred), axes)
-        value = g.op("Div", value, g.op("Sqrt", g.op("Add", variance, float(layer.epsilon))))
-        value = g.op("Mul", value, gamma)
-    else:
-        value = g.op("LayerNormalization", value, gamma, beta, axis=first, epsilon=float(layer.epsilon))
-    value = g.transpose(value, [shape[axis] for axis in order], np.argsort(order).tolist())  # type: ignore[arg-type]
+def lower_layer_normalization(g: Builder, layer: keras.layers.LayerNormalization, x: Tensor) -> Tensor:
+    """LayerNormalization over any axes."""
+    axes = normalize_axes(layer.axis, x.rank)
+    if getattr(layer, "rms_scaling", False):
+        return _divide_by_standard_deviation(g, x, axes, layer.gamma, layer.epsilon)
+    return layer_normalize(g, x, axes, layer.gamma, layer.beta, layer.epsilon)
+
+
+def _divide_by_standard_deviation(
+    g: Builder, x: Tensor, axes: Sequence[int], gamma: Array | None, epsilon: float
+) -> Tensor:
+    """X / sqrt(variance + epsilon) * gamma, which Keras computes for `rms_scaling=True`."""
+    x, order = _normalized_axes_last(g, x, axes)
+    value = g.transpose(x.value, x.onnx_shape, order)
+    last = list(range(x.rank - len(axes), x.rank))
+    centered = g.op("Sub", value, g.reduce("ReduceMean", value, last))
+    variance = g.reduce("ReduceMean", g.op("Mul", centered, centered), last)
+    value = g.op("Div", value, g.op("Sqrt", g.op("Add", variance, float(epsilon))))
+    value = g.op("Mul", value, _in_onnx_layout(g, x, axes, gamma, 1.0))
+    return g.like(x, _undo_order(g, x, value, order))
+
+
+@register_operation("layer_normalization", optional=True)
+def lower_layer_norm(
+    g: Builder,
+    operation: keras.Operation,
+    x: Tensor,
+    gamma: Argument | None = None,
+    beta: Argument | None = None,
+) -> Tensor:
+    """keras.ops.layer_normalization with constants."""
+    axes = normalize_axes(operation.axis, x.rank)
+    gamma, beta = _constant_or_none(gamma, "gamma"), _constant_or_none(beta, "beta")
+    if getattr(operation, "rms_scaling", False):
+        return _divide_by_standard_deviation(g, x, axes, gamma, _epsilon(operation))
+    return layer_normalize(g, x, axes, gamma, beta, _epsilon(operation))
+
+
+def _epsilon(operation: keras.Operation) -> float:
+    return float(keras.config.epsilon() if operation.epsilon is None else operation.epsilon)
+
+
+# Root-mean-square normalization
+
+
+def rms_normalize(g: Builder, x: Tensor, axes: Sequence[int], scale: Array | None, epsilon: float) -> Tensor:
+    """X / sqrt(mean(x^2) + epsilon) * scale over any axes. Zhang and Sennrich 2019, arXiv:1910.07467."""
+    onnx_axes = sorted(g.axis(x, axis) for axis in axes)
+    mean = g.reduce("ReduceMean", g.op("Mul", x.value, x.value), onnx_axes)
+    value = g.op("Div", x.value, g.op("Sqrt", g.op("Add", mean, float(epsilon))))
+    if scale is not None:
+        array = _in_onnx_layout(g, x, axes, scale, 1.0)
+        sizes = iter(array.shape)
+        value = g.op(
+            "Mul", value, array.reshape([next(sizes) if i in onnx_axes else 1 for i in range(x.rank)])
+        )
     return g.like(x, value)
 
 
-@register_lowering(layers.UnitNormalization, any_layout=True)
-def lower_unit_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """The formula x / max(norm(x), 1e-12) over any axes."""
-    norm = g.reduce("ReduceL2", x.value, sorted(g.axis(x, axis) for axis in reduction_axes(x, layer.axis)))
-    return g.like(x, g.op("Div", x.value, g.op("Max", norm, 1e-12)))
-
-
-if hasattr(layers, "RMSNormalization"):  # newer than the lowest Keras we take
+if hasattr(layers, "RMSNormalization"):  # newer than the lowest Keras that is supported
 
     @register_lowering(layers.RMSNormalization, any_layout=True)
-    def lower_rms_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-        """The formula x / sqrt(mean(x^2) + epsilon) * scale over any axes."""
-        axes = reduction_axes(x, layer.axis)
-        held = sorted(g.axis(x, axis) for axis in axes)
-        mean = g.reduce("ReduceMean", g.op("Pow", x.value, 2.0), held)
-        root = g.op("Sqrt", g.op("Add", mean, float(layer.epsilon)))
-        value = g.op("Div", x.value, root)
-        scale = _weight_as_held(g, x, axes, layer.scale, 1.0)
-        along = [int(size or 1) if axis in held else 1 for axis, size in enumerate(x.held_shape)]
-        return g.like(x, g.op("Mul", value, scale.reshape(along)))
+    def lower_rms_normalization(g: Builder, layer: keras.layers.RMSNormalization, x: Tensor) -> Tensor:
+        """RMSNormalization over any axes."""
+        return rms_normalize(g, x, normalize_axes(layer.axis, x.rank), layer.scale, layer.epsilon)
 
 
-@register_lowering(layers.Rescaling, any_layout=True)
-def lower_rescaling(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """The formula x * scale + offset; a number, or one for each place of the last axis."""
-    scale, offset = (np.asarray(value, np.float64) for value in (layer.scale, layer.offset))
-    if max(scale.ndim, offset.ndim) > 1:
-        raise Unsupported("Rescaling by an array of more than one axis")
-    axis = -1 if keras.config.image_data_format() == "channels_last" or scale.ndim == offset.ndim == 0 else -3
-    return g.affine(x, scale, offset, axis)
+@register_operation("rms_normalization", optional=True)
+def lower_rms_norm(
+    g: Builder, operation: keras.Operation, x: Tensor, scale: Argument | None = None
+) -> Tensor:
+    """keras.ops.rms_normalization with a constant scale."""
+    axes = normalize_axes(operation.axis, x.rank)
+    return rms_normalize(g, x, axes, _constant_or_none(scale, "scale"), _epsilon(operation))
 
 
-@register_lowering(layers.Normalization, any_layout=True)
-def lower_normalization(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """(x - mean) / sqrt(variance), or its inverse, along one axis."""
-    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis or ())
-    if len(axes) > 1:
-        raise Unsupported("Normalization over several axes")
-    axis = axes[0] if axes else -1
-    mean = np.asarray(layer.mean, np.float64).ravel()
-    std = np.maximum(np.sqrt(np.asarray(layer.variance, np.float64).ravel()), keras.config.epsilon())
-    if layer.invert:
-        return g.affine(x, std, mean, axis)
-    return g.affine(x, 1 / std, -mean / std, axis)
+# Unit normalization
+
+
+def unit_normalize(g: Builder, x: Tensor, axes: Sequence[int], order: int, epsilon: float) -> Tensor:
+    """X / max(norm(x), epsilon) over any axes, with the norm of order 1 or 2."""
+    op_type = {1: "ReduceL1", 2: "ReduceL2"}.get(order)
+    if op_type is None:
+        raise Unsupported(f"normalize of order {order}; ONNX has orders 1 and 2")
+    norm = g.reduce(op_type, x.value, sorted(g.axis(x, axis) for axis in axes))
+    return g.like(x, g.op("Div", x.value, g.op("Max", norm, epsilon)))
+
+
+@register_lowering(layers.UnitNormalization, any_layout=True)
+def lower_unit_normalization(g: Builder, layer: keras.layers.UnitNormalization, x: Tensor) -> Tensor:
+    """UnitNormalization over any axes."""
+    return unit_normalize(g, x, normalize_axes(layer.axis, x.rank), 2, 1e-12)
+
+
+@register_operation("normalize")
+def lower_normalize(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """keras.ops.normalize over any axes."""
+    axes = normalize_axes(operation.axis, x.rank)
+    return unit_normalize(g, x, axes, operation.order, _epsilon(operation))

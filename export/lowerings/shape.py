@@ -1,91 +1,104 @@
-"""Layers that move, cut, pad or repeat."""
+"""Reshapes and transposes: the values stay the same and in the same number."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import keras
 import numpy as np
 
 from export.builder import Builder, Tensor
 from export.errors import Unsupported
-from export.lowerings.convolution import per_axis, spatial
-from export.lowerings.registry import register_lowering
+from export.lowerings.operands import as_int64, normalize_axes
+from export.lowerings.registry import register_lowering, register_operation
 
 layers = keras.layers
 
 
+def reshape(g: Builder, x: Tensor) -> Tensor:
+    """`x` in the shape of the call's output, the order of the elements kept."""
+    return g.result(g.reshape(g.keras_layout(x).value, g.output_shapes[0]))
+
+
+def transpose(g: Builder, x: Tensor, order: Sequence[int]) -> Tensor:
+    """`x` with its axes in another order."""
+    x = g.keras_layout(x)
+    return g.result(g.transpose(x.value, x.shape, order))
+
+
 @register_lowering(layers.Flatten)
-def lower_flatten(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """All axes but the batch in one, channels running fastest."""
+def lower_flatten(g: Builder, layer: keras.layers.Flatten, x: Tensor) -> Tensor:
+    """All axes but the batch as one, with the channels last."""
+    if x.rank == 2:
+        return x
     value = x.value
     if x.rank > 2 and layer.data_format == "channels_first":
         value = g.transpose(value, x.shape, [0, *range(2, x.rank), 1])
-    return g.result(x, g.reshape(value, g.output_shapes[0]) if x.rank != 2 else value)
+    return g.result(g.reshape(value, g.output_shapes[0]))
 
 
 @register_lowering(layers.Reshape)
-def lower_reshape(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """Another shape, the order of the elements kept."""
-    return g.result(x, g.reshape(x.value, g.output_shapes[0]))
+def lower_reshape_layer(g: Builder, layer: keras.layers.Reshape, x: Tensor) -> Tensor:
+    """Another shape."""
+    return reshape(g, x)
+
+
+@register_operation("reshape")
+def lower_reshape(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """keras.ops.reshape to a known shape."""
+    if isinstance(getattr(operation, "newshape", None), Tensor):
+        raise Unsupported("a reshape to a computed shape")
+    return reshape(g, x)
 
 
 @register_lowering(layers.Permute)
-def lower_permute(g: Builder, layer: Any, x: Tensor) -> Tensor:
+def lower_permute(g: Builder, layer: keras.layers.Permute, x: Tensor) -> Tensor:
     """Axes in another order."""
-    return g.result(x, g.transpose(x.value, x.shape, [0, *layer.dims]))
+    return transpose(g, x, [0, *layer.dims])
 
 
-@register_lowering(layers.RepeatVector)
-def lower_repeat_vector(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """(N, C) -> (N, n, C)."""
-    value = g.op("Unsqueeze", x.value, np.array([1], np.int64))
-    return g.result(x, g.op("Tile", value, np.array([1, layer.n, 1], np.int64)))
+@register_operation("transpose")
+def lower_transpose(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """Axes in another order; reversed by default."""
+    axes = operation.axes if operation.axes is not None else range(x.rank)[::-1]
+    return transpose(g, x, [axis % x.rank for axis in axes])
 
 
-def _pairs(value: Any) -> list[tuple[int, int]]:
-    """((before, after), ...) for each spatial axis; a 1-D layer has one pair alone."""
-    return (
-        [(int(value[0]), int(value[1]))]
-        if isinstance(value[0], int)
-        else [(int(a), int(b)) for a, b in value]
-    )
+@register_operation("moveaxis")
+def lower_moveaxis(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """Some axes moved to other positions."""
+    numbered = np.empty(range(1, x.rank + 1))  # an array whose sizes are its axes, counted from 1
+    order = np.moveaxis(numbered, operation.source, operation.destination).shape
+    return transpose(g, x, [size - 1 for size in order])
 
 
-@register_lowering(layers.ZeroPadding1D, layers.ZeroPadding2D, layers.ZeroPadding3D, any_layout=True)
-def lower_zero_padding(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """Zeros around the spatial axes."""
-    # ZeroPadding1D has had no data_format in all versions; without one it is channels last.
-    x = g.channels_first(x) if getattr(layer, "data_format", None) != "channels_first" else g.keras_layout(x)
-    pairs = _pairs(layer.padding)
-    pads = [0, 0, *(before for before, _ in pairs), 0, 0, *(after for _, after in pairs)]
-    return g.result(x, g.op("Pad", x.value, np.array(pads, np.int64)))
+@register_operation("swapaxes")
+def lower_swapaxes(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """Two axes swapped."""
+    order = list(range(x.rank))
+    first, second = operation.axis1 % x.rank, operation.axis2 % x.rank
+    order[first], order[second] = second, first
+    return transpose(g, x, order)
 
 
-@register_lowering(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D, any_layout=True)
-def lower_cropping(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """Cuts at the spatial axes' ends."""
-    x = g.channels_first(x) if getattr(layer, "data_format", None) != "channels_first" else g.keras_layout(x)
-    pairs = _pairs(layer.cropping)
-    starts = np.array([before for before, _ in pairs], np.int64)
-    ends = np.array([-after if after else np.iinfo(np.int64).max for _, after in pairs], np.int64)
-    axes: np.ndarray = np.arange(2, 2 + len(pairs), dtype=np.int64)
-    return g.result(x, g.op("Slice", x.value, starts, ends, axes))
+@register_operation("expand_dims")
+def lower_expand_dims(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """New axes of size 1."""
+    axes = normalize_axes(operation.axis, len(g.output_shapes[0]))
+    return g.result(g.op("Unsqueeze", g.keras_layout(x).value, as_int64(*axes)))
 
 
-@register_lowering(layers.UpSampling2D, any_layout=True)
-def lower_up_sampling(g: Builder, layer: Any, x: Tensor) -> Tensor:
-    """Enlargement by whole factors, nearest or bilinear."""
-    if layer.interpolation not in ("nearest", "bilinear"):
-        raise Unsupported(f"UpSampling2D by {layer.interpolation!r} interpolation")
-    x = spatial(g, layer, x)
-    scales = np.array([1, 1, *per_axis(layer.size, 2)], np.float32)
-    if layer.interpolation == "nearest":
-        modes: dict[str, Any] = {
-            "mode": "nearest",
-            "coordinate_transformation_mode": "asymmetric",
-            "nearest_mode": "floor",
-        }
-    else:
-        modes = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-    return g.result(x, g.op("Resize", x.value, None, scales, **modes))
+@register_operation("squeeze")
+def lower_squeeze(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """Without axes of size 1; by default, without all of them."""
+    ones = [axis for axis, size in enumerate(x.shape) if size == 1]
+    axes = ones if operation.axis is None else normalize_axes(operation.axis, x.rank)
+    return g.result(g.op("Squeeze", g.keras_layout(x).value, as_int64(*axes)))
+
+
+@register_operation("broadcast_to")
+def lower_broadcast_to(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """Axes of size 1 repeated to a shape."""
+    # Expand leaves an axis alone where it is given 1, so a dynamic dimension of the tensor itself is kept.
+    sizes = as_int64(*(1 if size is None else size for size in g.output_shapes[0]))
+    return g.result(g.op("Expand", g.keras_layout(x).value, sizes))

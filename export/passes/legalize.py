@@ -1,155 +1,175 @@
-"""Write what is left of our own operators, Affine and GroupNorm, in ONNX's.
+"""legalize: write the internal operators that are left, Affine and GroupNorm, as ONNX operators.
 
-onnxruntime's CPU provider has kernels for InstanceNormalization, LayerNormalization and BatchNormalization
-and none for GroupNormalization, which it expands into a dozen nodes. So by default
+onnxruntime's CPU provider has kernels for InstanceNormalization, LayerNormalization and BatchNormalization, but not
+for GroupNormalization, which it expands into a dozen nodes. So by default:
 
-- one group is a LayerNormalization over all axes but the batch. Its gamma has a number for each value of an
-  image; gammas of 1 are made by a ConstantOfShape, which the runtime computes once, as it loads the file.
-  (An InstanceNormalization is as fast, but sums so many values with six times the rounding error.)
-- several groups are an InstanceNormalization of the groups: (N, C, ...) -> (N, groups, rest) -> normalize ->
-  back, which was faster than a LayerNormalization of them and as exact.
+- One group becomes a LayerNormalization over all axes but the batch. Its scale has an element for each value of an
+  image. A scale of ones is written as a ConstantOfShape, which the runtime computes once when it loads the file. (An
+  InstanceNormalization is as fast, but sums so many values with six times the rounding error.)
+- Several groups become an InstanceNormalization of the groups: (N, C, ...) is reshaped to (N, groups, rest),
+  normalized, and reshaped back. It was faster than a LayerNormalization of the groups, and as exact.
+- An Affine becomes a BatchNormalization with mean 0 and variance 1, or a Mul and an Add.
 
-`portable` writes the standard's GroupNormalization (opset 21) for other runtimes.
+With `portable`, a GroupNorm becomes the standard GroupNormalization (opset 21) for other runtimes.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from export.builder import INTERNAL, new_constant
 from export.errors import UserError
-from export.passes.fold_affine import array_of
+from export.onnx_graph import Attribute, add_constant, has_one_use, insert_node, layer_of
+from export.passes.internal import Affine, GroupNorm, as_affine, as_group_norm
 
-# A gamma that could not be folded is spread over the values of an image, up to this many.
-LARGEST_SPREAD_GAMMA = 1 << 16
-
-
-def expand(graph: ir.Graph, *, portable: bool) -> None:
-    """Replace each Affine and GroupNorm of the graph by ONNX operators, in place."""
-    for node in list(graph):
-        if node.domain == INTERNAL and node.op_type == "GroupNorm":
-            _expand_group_norm(graph, node, portable)
-    for node in list(graph):
-        if node.domain == INTERNAL and node.op_type == "Affine":
-            _expand_affine(graph, node)
+# A gamma that could not be folded is repeated over the pixels of an image, up to this many elements.
+LARGEST_REPEATED_GAMMA = 1 << 16
+GROUP_NORMALIZATION_OPSET = 21
 
 
-class _Writer:
-    """Writes nodes before a given one and then takes its place."""
+class LegalizePass(ir.passes.InPlacePass):
+    """Replace each Affine and GroupNorm by ONNX operators.
+
+    Args:
+        portable: write the standard GroupNormalization instead of the form that is fastest on onnxruntime's CPU
+            provider.
+
+    Raises:
+        UserError: the graph's opset has no GroupNormalization, and `portable` needs it.
+    """
+
+    def __init__(self, portable: bool = False) -> None:
+        super().__init__()
+        self.portable = portable
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        """Replace the GroupNorms first: each takes over the gamma and beta of the Affine that follows."""
+        graph, modified = model.graph, False
+        for node in list(graph):
+            group_norm = as_group_norm(node)
+            if group_norm is not None:
+                _legalize_group_norm(graph, group_norm, self.portable)
+                modified = True
+        for node in list(graph):
+            affine = as_affine(node)
+            if affine is not None:
+                _legalize_affine(graph, affine)
+                modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+class _Replacement:
+    """Writes the nodes that replace a node, in front of it, and then removes it."""
 
     def __init__(self, graph: ir.Graph, node: ir.Node) -> None:
         self.graph, self.node = graph, node
-        self.stem = (node.name or "").rsplit("/", 1)[0]
         self.count = 0
 
-    def op(self, op_type: str, *inputs: Any, **attributes: Any) -> ir.Value:
-        values = [x if isinstance(x, ir.Value) else self.constant(x) for x in inputs]
-        self.count += 1
-        name = f"{self.node.name}/{self.count}/{op_type}"
-        node = ir.node(op_type, values, attributes, name=name)
-        node.outputs[0].name = name
-        self.graph.insert_before(self.node, node)
-        return node.outputs[0]
+    def op(self, op_type: str, *inputs: ir.Value | np.ndarray, **attributes: Attribute) -> ir.Value:
+        """Write a node and return its output."""
+        values = [x if isinstance(x, ir.Value) else self._constant(x) for x in inputs]
+        name = self._name(op_type)
+        return insert_node(self.graph, op_type, values, attributes, name=name, before=self.node)
 
-    def constant(self, array: Any) -> ir.Value:
-        self.count += 1
-        return new_constant(self.graph, np.asarray(array), f"{self.node.name}/{self.count}/constant")
+    def _constant(self, array: np.ndarray) -> ir.Value:
+        return add_constant(self.graph, np.asarray(array), self._name("constant"))
 
-    def replace(self, value: ir.Value) -> None:
-        old = self.node.outputs[0]
-        value.shape = old.shape
-        old.replace_all_uses_with(value, replace_graph_outputs=True)
+    def _name(self, kind: str) -> str:
+        self.count += 1
+        return f"{self.node.name}/{self.count}/{kind}"
+
+    def finish(self, value: ir.Value) -> None:
+        """Replace the node's output by `value`."""
+        output = self.node.outputs[0]
+        value.shape = output.shape
+        output.replace_all_uses_with(value, replace_graph_outputs=True)
         self.graph.remove(self.node, safe=True)
 
 
-def _affine_arrays(node: ir.Node) -> tuple[np.ndarray, np.ndarray]:
-    scale, shift = (np.asarray(array_of(value), np.float32) for value in node.inputs[1:3])
-    return scale, shift
-
-
-def _expand_affine(graph: ir.Graph, node: ir.Node) -> None:
-    x, writer = node.inputs[0], _Writer(graph, node)
-    assert x is not None
-    scale, shift = _affine_arrays(node)
-    axis, rank = node.attributes["axis"].as_int(), len(node.outputs[0].shape or ())
-    alike = np.all(scale == scale[0]) and np.all(shift == shift[0])
-    if axis == 1 and rank >= 3 and not alike and np.any(scale != 1) and np.any(shift != 0):
+def _legalize_affine(graph: ir.Graph, affine: Affine) -> None:
+    replacement = _Replacement(graph, affine.node)
+    scale: np.ndarray = affine.scale.astype(np.float32)
+    shift: np.ndarray = affine.shift.astype(np.float32)
+    rank = len(affine.output.shape or ())
+    is_uniform = np.all(scale == scale[0]) and np.all(shift == shift[0])
+    has_both = np.any(scale != 1) and np.any(shift != 0)
+    if affine.axis == 1 and rank >= 3 and not is_uniform and has_both:
         zeros, ones = np.zeros_like(scale), np.ones_like(scale)
-        writer.replace(writer.op("BatchNormalization", x, scale, shift, zeros, ones, epsilon=0.0))
+        replacement.finish(
+            replacement.op("BatchNormalization", affine.x, scale, shift, zeros, ones, epsilon=0.0)
+        )
         return
 
-    def along(values: np.ndarray) -> np.ndarray:
-        # One number for all channels stays one number, as the patterns that runtimes know have it.
+    def along_axis(values: np.ndarray) -> np.ndarray:
+        # One number for all channels stays a scalar: runtimes know patterns with scalars.
         if np.all(values == values[0]):
             return values[0].reshape(())
-        return values.reshape([-1 if place == axis else 1 for place in range(rank)])
+        return values.reshape([-1 if axis == affine.axis else 1 for axis in range(rank)])
 
-    value = x
+    value = affine.x
     if np.any(scale != 1):
-        value = writer.op("Mul", value, along(scale))
+        value = replacement.op("Mul", value, along_axis(scale))
     if np.any(shift != 0):
-        value = writer.op("Add", value, along(shift))
-    writer.replace(value)
+        value = replacement.op("Add", value, along_axis(shift))
+    replacement.finish(value)
 
 
-def _expand_group_norm(graph: ir.Graph, node: ir.Node, portable: bool) -> None:
-    x, out = node.inputs[0], node.outputs[0]
-    assert x is not None
-    groups, epsilon = node.attributes["groups"].as_int(), node.attributes["epsilon"].as_float()
-    sizes = [size if isinstance(size, int) else None for size in out.shape or ()]
+def _legalize_group_norm(graph: ir.Graph, norm: GroupNorm, portable: bool) -> None:
+    output, groups, epsilon = norm.node.outputs[0], norm.groups, norm.epsilon
+    sizes = [size if isinstance(size, int) else None for size in output.shape or ()]
     channels, rest = sizes[1], sizes[2:]
-    assert channels is not None
-    affine = _affine_behind(node)
-    gamma, beta = _affine_arrays(affine) if affine else (np.ones(channels), np.zeros(channels))
-    gamma, beta = gamma.astype(np.float32), beta.astype(np.float32)
+    if channels is None:
+        raise ValueError(f"{norm.node.name}: expected a known number of channels")
+    affine = _following_affine(output)
+    gamma: np.ndarray = np.ones(channels, np.float32) if affine is None else affine.scale.astype(np.float32)
+    beta: np.ndarray = np.zeros(channels, np.float32) if affine is None else affine.shift.astype(np.float32)
+    replacement = _Replacement(graph, norm.node)
 
-    def finish(value: ir.Value) -> None:
-        """Take the places of the normalization and of the gamma and beta behind it."""
+    def finish_with_affine(value: ir.Value) -> None:
+        """Replace the normalization and the gamma and beta that follow it."""
         if affine is not None:
-            affine.outputs[0].replace_all_uses_with(out, replace_graph_outputs=True)
-            graph.remove(affine, safe=True)
-        writer.replace(value)
+            affine.output.replace_all_uses_with(output, replace_graph_outputs=True)
+            graph.remove(affine.node, safe=True)
+        replacement.finish(value)
 
-    writer = _Writer(graph, node)
     if portable:
-        if graph.opset_imports[""] < 21:
+        opset = graph.opset_imports[""]
+        if opset < GROUP_NORMALIZATION_OPSET:
             raise UserError(
-                f"{writer.stem}: GroupNormalization needs opset 21, got {graph.opset_imports['']}; give "
-                "--opset 21 or leave --portable out"
+                f"{layer_of(norm.node)}: GroupNormalization needs opset {GROUP_NORMALIZATION_OPSET}, got {opset}; "
+                f"use --opset {GROUP_NORMALIZATION_OPSET}, or leave out --portable"
             )
-        finish(writer.op("GroupNormalization", x, gamma, beta, num_groups=groups, epsilon=epsilon))
-        return
-    if groups == channels and rest:
-        finish(writer.op("InstanceNormalization", x, gamma, beta, epsilon=epsilon))
-        return
-    if groups == 1 and None not in rest:
-        if affine is not None and channels * math.prod(size or 0 for size in rest) <= LARGEST_SPREAD_GAMMA:
-            spread = [np.broadcast_to(v.reshape(-1, *[1] * len(rest)), sizes[1:]) for v in (gamma, beta)]  # type: ignore[arg-type]
-            finish(writer.op("LayerNormalization", x, *spread, axis=1, epsilon=epsilon))
+        finish_with_affine(
+            replacement.op("GroupNormalization", norm.x, gamma, beta, num_groups=groups, epsilon=epsilon)
+        )
+    elif groups == channels and rest:
+        finish_with_affine(replacement.op("InstanceNormalization", norm.x, gamma, beta, epsilon=epsilon))
+    elif groups == 1 and None not in rest:
+        image = [channels, *(size for size in rest if size is not None)]
+        if affine is not None and math.prod(image) <= LARGEST_REPEATED_GAMMA:
+            repeated = [np.broadcast_to(v.reshape(-1, *[1] * len(rest)), image) for v in (gamma, beta)]
+            finish_with_affine(
+                replacement.op("LayerNormalization", norm.x, *repeated, axis=1, epsilon=epsilon)
+            )
         else:
-            shape = np.array(sizes[1:], np.int64)
             one = ir.tensor(np.ones(1, np.float32))
-            ones = writer.op("ConstantOfShape", shape, value=one)
-            writer.replace(writer.op("LayerNormalization", x, ones, axis=1, epsilon=epsilon))
-        return
-    unit: tuple[np.ndarray, np.ndarray] = np.ones(groups, np.float32), np.zeros(groups, np.float32)
-    split = writer.op("Reshape", x, np.array([0, groups, -1], np.int64))
-    value = writer.op("InstanceNormalization", split, *unit, epsilon=epsilon)
-    if rest.count(None) == 0:
-        value = writer.op("Reshape", value, np.array([0, channels, *rest], np.int64))
+            ones = replacement.op("ConstantOfShape", np.array(image, np.int64), value=one)
+            replacement.finish(replacement.op("LayerNormalization", norm.x, ones, axis=1, epsilon=epsilon))
     else:
-        value = writer.op("Reshape", value, writer.op("Shape", x))
-    writer.replace(value)
+        unit_gamma: np.ndarray = np.ones(groups, np.float32)
+        unit_beta: np.ndarray = np.zeros(groups, np.float32)
+        grouped = replacement.op("Reshape", norm.x, np.array([0, groups, -1], np.int64))
+        value = replacement.op("InstanceNormalization", grouped, unit_gamma, unit_beta, epsilon=epsilon)
+        is_static = None not in rest
+        shape = np.array([0, channels, *rest], np.int64) if is_static else replacement.op("Shape", norm.x)
+        replacement.finish(replacement.op("Reshape", value, shape))
 
 
-def _affine_behind(node: ir.Node) -> ir.Node | None:
-    """The Affine along the channels that alone uses a node's output."""
-    out = node.outputs[0]
-    uses = [use.node for use in out.uses()]
-    if len(uses) != 1 or out.is_graph_output() or uses[0].op_type != "Affine":
+def _following_affine(value: ir.Value) -> Affine | None:
+    """The Affine along the channels that alone uses a value."""
+    if not has_one_use(value):
         return None
-    return uses[0] if uses[0].attributes["axis"].as_int() == 1 else None
+    affine = as_affine(next(iter(value.uses())).node)
+    return affine if affine is not None and affine.axis == 1 else None

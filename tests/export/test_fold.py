@@ -25,9 +25,9 @@ def test_into_the_convolution_before() -> None:
         conversion = converted(model)
         assert left(conversion) == []
         [fold] = conversion.folds.folded
-        assert fold.startswith("bn: into conv2d")
-        assert fold.endswith("before it")
-        assert conversion.folds.refused == []
+        assert fold.layers == "bn"
+        assert fold.how.startswith("into the preceding conv2d")
+        assert conversion.folds.refused == ()
 
 
 def test_into_the_dense_layer_before_and_after() -> None:
@@ -65,9 +65,11 @@ def test_not_into_a_padded_convolution_after() -> None:
     ]
     conversion = converted(functional((9, 9, 4), L.Conv2D(4, 3), *layers))
     assert left(conversion) == ["BatchNormalization"]
-    [reason] = conversion.folds.refused
-    assert reason.startswith("bn: before it stands a ")
-    assert "; conv after it is zero-padded, and the padding would have to be shifted too" in reason
+    [refusal] = conversion.folds.refused
+    assert refusal.layers == "bn"
+    assert refusal.reason == (
+        "preceded by Relu; the following conv pads with zeros, which the shift would have to change"
+    )
 
 
 def test_a_scale_without_shift_passes_the_padding() -> None:
@@ -87,8 +89,8 @@ def test_not_into_a_convolution_before_that_is_used_elsewhere() -> None:
     model = randomize(keras.Model(x, L.Add()([L.BatchNormalization(name="bn")(y), y])))
     conversion = converted(model)
     assert left(conversion) == ["BatchNormalization", "Add"]
-    assert conversion.folds.refused[0].startswith(
-        "bn: conv before it is used elsewhere too; after it stands an Add"
+    assert str(conversion.folds.refused[0]).startswith(
+        "bn: the preceding conv has other users; followed by Add"
     )
 
 
@@ -128,7 +130,9 @@ def test_through_a_maximum_only_if_the_scale_is_positive(pool: Any) -> None:
     assert left(converted(positive(build()))) == []
     conversion = converted(build())
     assert left(conversion) == ["BatchNormalization"]
-    assert "takes maxima, and its scale is not positive for every channel" in conversion.folds.refused[0]
+    assert (
+        "takes maxima, and the scale is not positive for every channel" in conversion.folds.refused[0].reason
+    )
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
@@ -152,13 +156,13 @@ def test_through_flatten_into_a_dense_layer(first: str) -> None:
 def test_not_through_a_reshape_that_mixes_the_channels() -> None:
     model = functional((4, 5, 4), L.ReLU(), L.BatchNormalization(name="bn"), L.Reshape((10, 8)), L.Dense(3))
     conversion = converted(model)
-    assert "mixes the channels with other axes" in conversion.folds.refused[0]
+    assert "mixes the channels with other axes" in conversion.folds.refused[0].reason
 
 
 def test_not_through_zero_padding() -> None:
     layers = [L.ReLU(), L.BatchNormalization(name="bn"), L.ZeroPadding2D(1), L.Conv2D(3, 3)]
     conversion = converted(functional((6, 6, 4), *layers))
-    assert "after it stands a Pad" in conversion.folds.refused[0]
+    assert "followed by Pad" in conversion.folds.refused[0].reason
 
 
 def test_two_in_a_row_become_one() -> None:
@@ -171,7 +175,7 @@ def test_an_output_stays_what_it_is() -> None:
     y = L.BatchNormalization(name="bn")(L.ReLU()(x))
     model = randomize(keras.Model(x, [y, L.Conv2D(4, 3)(y)]))
     conversion = converted(model)
-    assert "its output is an output of the model" in conversion.folds.refused[0]
+    assert "its output is an output of the model" in conversion.folds.refused[0].reason
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
@@ -197,7 +201,7 @@ def test_folds_can_be_left_out() -> None:
 
 
 def test_the_algebra_against_numpy() -> None:
-    # y = W (a x + b) + c, the formula of fold.py written out, against the folded kernel and bias.
+    # y = W (a x + b) + c, rule 2 of fold_affine written out, against the folded kernel and bias.
     model = functional((5,), L.ReLU(), L.BatchNormalization(epsilon=0.1), L.Dense(3))
     conversion = converted(model)
     bn, dense = model.layers[2], model.layers[3]

@@ -90,7 +90,7 @@ def test_a_variance_in_one_pass_is_found() -> None:
 def test_nothing_is_written_above_tolerance(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_text("earlier")
-    with pytest.raises(ParityError, match=r"differs from Keras by up to .* nothing was written") as caught:
+    with pytest.raises(ParityError, match=r"got a difference of up to .* nothing was written") as caught:
         export_model(MODEL, path, atol=0, rtol=0)
     assert not caught.value.parity.passed
     assert isinstance(caught.value, CheckError)
@@ -132,7 +132,7 @@ def test_layerwise_names_the_first_layer_that_diverges() -> None:
     array = numpy_helper.to_array(tensor) * np.float32(1.01)
     tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
 
-    from export.lower import layer_outputs
+    from export.keras_graph import layer_outputs
 
     parity = check_parity(
         model,

@@ -1,0 +1,118 @@
+"""The direct route: lower a Keras model to a graph, and run the passes over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+import onnx
+import onnx_ir as ir
+
+from export.builder import Builder, Tensor, onnx_dtype
+from export.conversion import DEFAULT_OPSET, PORTABLE_OPSET, Options
+from export.errors import Unsupported
+from export.lower import lower_model
+from export.lowerings import DEFAULT, Registry
+from export.passes.cleanup import cleanup_pass
+from export.passes.fold_affine import FoldAffinePass, FoldReport
+from export.passes.legalize import LegalizePass
+from export.passes.pad_into_window import PadIntoWindowPass
+from export.passes.simplify_layout import SimplifyLayoutPass
+from export.signature import is_nchw, named_dimensions, output_names, takes_uint8
+
+
+@dataclass(frozen=True)
+class DirectGraph:
+    """An ONNX model that the direct route made.
+
+    Attributes:
+        model: the ONNX model, without metadata.
+        folds: what was folded, and what was not.
+        layers: with `layerwise`, the Keras layer of each output.
+    """
+
+    model: onnx.ModelProto
+    folds: FoldReport
+    layers: list[str]
+
+
+def convert_direct(model: keras.Model, options: Options, layerwise: bool = False) -> DirectGraph:
+    """Lower a model and optimize the graph.
+
+    Args:
+        model: the Keras model.
+        options: how to convert it.
+        layerwise: make the output of every layer an output of the graph, and fold nothing.
+
+    Raises:
+        Unsupported: the direct route can't convert the model. The message names the layer.
+    """
+    if not getattr(model, "inputs", None):
+        raise Unsupported(f"model {model.name!r}: it has no fixed inputs")
+    g = Builder.of_new_graph(options.opset or (PORTABLE_OPSET if options.portable else DEFAULT_OPSET))
+    inputs = [_graph_input(g, symbolic, options) for symbolic in keras.tree.flatten(model.inputs)]
+    observed: list[tuple[str, Tensor]] = []
+
+    def observe(name: str, outputs: list[Tensor]) -> None:
+        observed.extend((name, output) for output in outputs)
+
+    lowerings = _chain(options.lowerings)
+    outputs = lower_model(g, model, inputs, lowerings, observe if layerwise else None)
+    names = output_names(model)
+    if layerwise:
+        outputs = [output for _, output in observed]
+        names = [f"{index}:{name}" for index, (name, _) in enumerate(observed)]
+    for name, output in zip(names, outputs, strict=True):
+        _graph_output(g.for_call("outputs"), name, output, options)
+    ir_model = ir.Model(g.graph, ir_version=_ir_version(g.opset), producer_name="kerasnorm")
+    report = _run_passes(ir_model, options, layerwise)
+    return DirectGraph(ir.to_proto(ir_model), report, [name for name, _ in observed])
+
+
+def _chain(own: Registry | None) -> Registry:
+    """A registry that looks into the user's own lowerings first."""
+    if own is None or own.fallback is DEFAULT:
+        return own or DEFAULT
+    return own.followed_by(DEFAULT)
+
+
+def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldReport:
+    report = FoldReport()
+    if options.fold and not layerwise:
+        report = FoldAffinePass().call(model).report
+    LegalizePass(portable=options.portable)(model)
+    if not layerwise:
+        SimplifyLayoutPass()(model)
+        PadIntoWindowPass()(model)
+        cleanup_pass()(model)
+    for node in model.graph:
+        for value in node.outputs:  # without types, the shapes that the passes used can't be written
+            if not value.is_graph_output():
+                value.shape = None
+    return report
+
+
+def _graph_input(g: Builder, symbolic: keras.KerasTensor, options: Options) -> Tensor:
+    shape, name, dtype = tuple(symbolic.shape), str(symbolic.name), str(symbolic.dtype)
+    is_uint8, nchw = takes_uint8(dtype, options), is_nchw(shape, options)
+    kind = ir.DataType.UINT8 if is_uint8 else onnx_dtype(dtype)
+    onnx_shape = (shape[0], shape[-1], *shape[1:-1]) if nchw else shape
+    dimensions = ir.Shape(named_dimensions(onnx_shape, options.batch, name))
+    value = ir.Value(name=name, type=ir.TensorType(kind), shape=dimensions)
+    g.graph.inputs.append(value)
+    if kind == ir.DataType.UINT8:
+        value = g.for_call(name).op("Cast", value, to=int(ir.DataType.FLOAT))
+    return g.tensor(value, shape, nchw, dtype)
+
+
+def _graph_output(g: Builder, name: str, output: Tensor, options: Options) -> None:
+    # An Identity gives the output its name. `cleanup` removes those that are not needed.
+    value = g.op("Identity", g.keras_layout(output).value)
+    value.name = name
+    value.type = ir.TensorType(onnx_dtype(output.dtype))
+    value.shape = ir.Shape(named_dimensions(output.shape, options.batch, name))
+    g.graph.outputs.append(value)
+
+
+def _ir_version(opset: int) -> int:
+    return int(onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)]))

@@ -1,0 +1,80 @@
+"""The operands of an operation: tensors and constants that broadcast, in one layout and dtype."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import onnx_ir as ir
+
+from export.builder import Array, Builder, Tensor, onnx_dtype
+
+Argument = Tensor | Array
+
+
+def rank(x: Argument) -> int:
+    """Number of axes of a tensor or a constant."""
+    return x.rank if isinstance(x, Tensor) else np.ndim(x)
+
+
+def as_array(value: Array, dtype: str) -> np.ndarray:
+    """A constant argument as an array of the graph's type for a Keras dtype."""
+    return np.asarray(value).astype(onnx_dtype(dtype).numpy())
+
+
+def cast(g: Builder, x: Tensor, dtype: str) -> ir.Value:
+    """The value of `x` in the graph's type for a Keras dtype."""
+    kind = onnx_dtype(dtype)
+    return x.value if onnx_dtype(x.dtype) == kind else g.op("Cast", x.value, to=int(kind))
+
+
+def as_value(g: Builder, x: Argument, dtype: str) -> ir.Value:
+    """A tensor in Keras' layout, or a constant, in the graph's type for a Keras dtype."""
+    return cast(g, g.keras_layout(x), dtype) if isinstance(x, Tensor) else g.constant(as_array(x, dtype))
+
+
+def prefer_channels_first(args: Sequence[Argument | None], rank: int) -> bool:
+    """Whether tensors that broadcast to `rank` axes fit channels-first layout: one has it, and all can have it."""
+    tensors = [x for x in args if isinstance(x, Tensor)]
+    return any(x.channels_first for x in tensors) and all(x.rank == rank for x in tensors)
+
+
+def align(g: Builder, args: Sequence[Argument], rank: int, dtype: str) -> tuple[list[ir.Value], bool]:
+    """Bring tensors and constants that broadcast to `rank` axes into one layout and dtype.
+
+    Returns:
+        A value for each argument, and whether they are in channels-first layout.
+    """
+    first = prefer_channels_first(args, rank)
+    return [lay_out(g, x, rank, dtype, first) for x in args], first
+
+
+def lay_out(g: Builder, x: Argument, rank: int, dtype: str, channels_first: bool) -> ir.Value:
+    """A tensor or a constant that broadcasts to `rank` axes, in a layout and in the graph's type for a dtype."""
+    if isinstance(x, Tensor):
+        return cast(g, g.channels_first(x) if channels_first else g.keras_layout(x), dtype)
+    array = as_array(x, dtype)
+    if array.ndim and channels_first:
+        array = np.moveaxis(array.reshape([1] * (rank - array.ndim) + list(array.shape)), -1, 1)
+    return g.constant(array)
+
+
+def operand_dtype(args: Sequence[Argument]) -> str:
+    """The dtype that Keras brings the operands of a comparison to."""
+    kinds = [x.dtype if isinstance(x, Tensor) else getattr(x, "dtype", type(x)) for x in args]
+    return str(keras.backend.result_type(*kinds))
+
+
+def normalize_axes(axis: int | Sequence[int] | None, rank: int) -> list[int]:
+    """One axis, several, or None for all, as ascending axes from 0."""
+    if axis is None:
+        return list(range(rank))
+    given = axis if isinstance(axis, (list, tuple)) else [axis]
+    return sorted(operator.index(one) % rank for one in given)  # type: ignore[arg-type]
+
+
+def as_int64(*numbers: int) -> np.ndarray:
+    """An int64 array, which ONNX wants for shapes, axes and indices."""
+    return np.array(numbers, np.int64)
