@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Literal
 import onnx
 
 from export.errors import UserError
-from export.passes.fold_affine import FoldReport
+from export.passes.outcome import FoldReport
 
 if TYPE_CHECKING:
-    from export.lowerings import Registry
+    from export.lowerings.registry import Registry
 
 DEFAULT_OPSET, PORTABLE_OPSET = 17, 21
 LOWEST_OPSET, HIGHEST_OPSET = 13, 23

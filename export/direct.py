@@ -14,8 +14,9 @@ from export.errors import Unsupported
 from export.lower import lower_model
 from export.lowerings import DEFAULT, Registry
 from export.passes.cleanup import cleanup_pass
-from export.passes.fold_affine import FoldAffinePass, FoldReport
+from export.passes.fold_affine import FoldAffinePass
 from export.passes.legalize import LegalizePass
+from export.passes.outcome import FoldReport
 from export.passes.pad_into_window import PadIntoWindowPass
 from export.passes.simplify_layout import SimplifyLayoutPass
 from export.signature import is_nchw, named_dimensions, output_names, takes_uint8

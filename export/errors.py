@@ -12,10 +12,7 @@ keeps its traceback. This module needs only the standard library.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from export.parity import Parity
+from typing import Protocol
 
 
 class KerasnormError(Exception):
@@ -42,6 +39,21 @@ class CheckError(KerasnormError):
     exit_code = 1
 
 
+class ParityResult(Protocol):
+    """What a ParityError carries: the result of a parity check (`export.parity.Parity`)."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output is within the tolerances."""
+
+    @property
+    def max_abs(self) -> float:
+        """The largest absolute difference."""
+
+    def table(self) -> str:
+        """A table for the terminal."""
+
+
 class ParityError(CheckError):
     """The ONNX graph and the Keras model compute different values. Nothing was written.
 
@@ -49,6 +61,6 @@ class ParityError(CheckError):
         parity: the result of the parity check.
     """
 
-    def __init__(self, message: str, parity: Parity) -> None:
+    def __init__(self, message: str, parity: ParityResult) -> None:
         super().__init__(message)
         self.parity = parity

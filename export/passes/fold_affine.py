@@ -25,15 +25,7 @@ from export.onnx_graph import bypass
 from export.passes.fold_weights import fold_into_following, fold_into_preceding
 from export.passes.internal import Affine, as_affine
 from export.passes.move_affine import move_past
-from export.passes.outcome import Fold, Refusal, join
-
-
-@dataclass(frozen=True)
-class FoldReport:
-    """What was folded into which layer, and what was not folded and why."""
-
-    folded: tuple[Fold, ...] = ()
-    refused: tuple[Refusal, ...] = ()
+from export.passes.outcome import Fold, FoldReport, Refusal, join
 
 
 @dataclass

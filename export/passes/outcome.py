@@ -1,4 +1,4 @@
-"""What became of an Affine node: a Fold, or a Refusal with its reason."""
+"""What became of the Affine nodes: a Fold, or a Refusal with its reason, and the report of all."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ class Refusal:
     def __str__(self) -> str:
         """The layers and the reason."""
         return f"{self.layers}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class FoldReport:
+    """What was folded into which layer, and what was not folded and why."""
+
+    folded: tuple[Fold, ...] = ()
+    refused: tuple[Refusal, ...] = ()
 
 
 def join(*refusals: Refusal) -> Refusal:
