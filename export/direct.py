@@ -12,7 +12,7 @@ from export.builder import Builder, Tensor, onnx_dtype
 from export.conversion import DEFAULT_OPSET, PORTABLE_OPSET, Options
 from export.errors import Unsupported
 from export.lower import lower_model
-from export.lowerings import DEFAULT, Registry
+from export.lowerings import DEFAULT
 from export.passes.cleanup import cleanup_pass
 from export.passes.fold_affine import FoldAffinePass
 from export.passes.legalize import LegalizePass
@@ -57,8 +57,8 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
     def observe(name: str, outputs: list[Tensor]) -> None:
         observed.extend((name, output) for output in outputs)
 
-    lowerings = _chain(options.lowerings)
-    outputs = lower_model(g, model, inputs, lowerings, observe if layerwise else None)
+    registries = [registry for registry in (options.lowerings, DEFAULT) if registry is not None]
+    outputs = lower_model(g, model, inputs, registries, observe if layerwise else None)
     names = output_names(model)
     if layerwise:
         outputs = [output for _, output in observed]
@@ -68,13 +68,6 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
     ir_model = ir.Model(g.graph, ir_version=_ir_version(g.opset), producer_name="kerasnorm")
     report = _run_passes(ir_model, options, layerwise)
     return DirectGraph(ir.to_proto(ir_model), report, [name for name, _ in observed])
-
-
-def _chain(own: Registry | None) -> Registry:
-    """A registry that looks into the user's own lowerings first."""
-    if own is None or own.fallback is DEFAULT:
-        return own or DEFAULT
-    return own.followed_by(DEFAULT)
 
 
 def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldReport:

@@ -21,7 +21,7 @@ def lower_model(
     g: Builder,
     model: keras.Model,
     inputs: Sequence[Tensor],
-    lowerings: Registry,
+    registries: Sequence[Registry],
     observer: Observer | None = None,
 ) -> list[Tensor]:
     """Lower a Functional or Sequential model. It may hold nested models and shared layers.
@@ -30,7 +30,7 @@ def lower_model(
         g: a builder of the graph.
         model: the model.
         inputs: a Tensor for each input of the model, in Keras' order.
-        lowerings: the lowerings to use.
+        registries: where to look for the lowering of a layer, in this order.
         observer: called after each call of a layer.
 
     Returns:
@@ -40,12 +40,12 @@ def lower_model(
         Unsupported: a layer has no lowering, or is used in a way that has none. The message names it.
         UserError: a layer is called with training=True.
     """
-    return _ModelLowering(lowerings, observer).graph(g, graph_of(model), inputs)
+    return _ModelLowering(registries, observer).graph(g, graph_of(model), inputs)
 
 
 @dataclass(frozen=True)
 class _ModelLowering:
-    lowerings: Registry
+    registries: Sequence[Registry]
     observer: Observer | None
 
     def graph(self, g: Builder, graph: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -85,7 +85,8 @@ class _ModelLowering:
         """Lower one call of a layer or an operation, by its lowering or by tracing its `call`."""
         if any(getattr(x, "_keras_mask", None) is not None for x in symbolic):
             raise Unsupported("it passes a mask to the layers that follow")
-        lowering = self.lowerings.find(layer)
+        found = (registry.find(layer) for registry in self.registries)
+        lowering = next((one for one in found if one is not None), None)
         if lowering is None:
             outputs = self.traced(g, layer, args, kwargs)
         else:

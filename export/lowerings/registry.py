@@ -36,9 +36,6 @@ class Registry:
     The default registry holds the lowerings of this package. To add lowerings for one conversion only, fill a
     registry of your own and pass it as `Options(lowerings=...)`: its lowerings come before the default ones.
 
-    Args:
-        fallback: the registry to look in for a class that is not registered here.
-
     Example:
         >>> mine = Registry()
         >>> @mine.register_lowering(Swish2)
@@ -48,8 +45,7 @@ class Registry:
         >>> conversion = convert(model, Options(lowerings=mine))
     """
 
-    def __init__(self, fallback: Registry | None = None) -> None:
-        self.fallback = fallback
+    def __init__(self) -> None:
         self._lowerings: dict[type, Lowering] = {}
 
     def register_lowering(self, *kinds: type, any_layout: bool = False) -> Decorator:
@@ -99,12 +95,6 @@ class Registry:
         kinds = [kind for name in names for kind in _operation_classes(name, optional)]
         return self.register_lowering(*kinds, any_layout=True)
 
-    def followed_by(self, fallback: Registry) -> Registry:
-        """A registry with the same lowerings and another fallback."""
-        registry = Registry(fallback)
-        registry._lowerings.update(self._lowerings)
-        return registry
-
     def find(self, layer: Any) -> Lowering | None:
         """The lowering of a layer or an operation, by its class or the nearest base class that is no class of Keras."""
         kind = type(layer)
@@ -112,7 +102,7 @@ class Registry:
             # A subclass of one of Keras' classes may compute something else, so only the class itself matches.
             if base in self._lowerings and (base is kind or not base.__module__.startswith("keras.")):
                 return self._lowerings[base]
-        return self.fallback.find(layer) if self.fallback is not None else None
+        return None
 
 
 DEFAULT = Registry()
