@@ -124,6 +124,8 @@ class Builder:
             value if value is None or isinstance(value, ir.Value) else self.constant(value)
             for value in inputs
         ]
+        while values and values[-1] is None:  # onnxruntime 1.20 crashes on a trailing input without a name
+            values.pop()
         given = {name: value for name, value in attributes.items() if value is not None}
         node = ir.node(
             op_type, values, given, domain=domain, num_outputs=outputs, name=self.unique_name(op_type)

@@ -64,6 +64,8 @@ def fingerprint(model: onnx.ModelProto) -> list[str]:
     for index, node in enumerate(model.graph.node):
         attributes = sorted(f"{a.name}={_attribute(a)}" for a in node.attribute)
         inputs = [sources[name] if name else "" for name in node.input]
+        while inputs and not inputs[-1]:  # leaving out a trailing input is the same as giving it no name
+            inputs.pop()
         entries.append(f"{node.domain}:{node.op_type} {attributes} {inputs}")
         sources.update((name, f"node {index} output {place}") for place, name in enumerate(node.output))
     return entries + [f"output {value.name} {sources[value.name]}" for value in model.graph.output]
