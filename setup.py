@@ -23,7 +23,7 @@ setup(
         "keras>=3.8",
         "numpy>=1.26.4",
         "onnx>=1.17",
-        "onnx-ir>=0.1.12",
+        "onnx-ir>=0.1.13",
         "tf2onnx>=1.16.1",
         "onnxruntime>=1.20",
         "matplotlib>=3.8",
