@@ -52,7 +52,7 @@ def keras_epoch(kind: str, norm: str, count: int, batch_size: int) -> Epoch:
     import keras
 
     from kerasnorm.augment import steps_per_epoch, training_batches
-    from kerasnorm.fast import set_threads, speed_up, steps_per_execution
+    from kerasnorm.speed import set_threads, speed_up, steps_per_execution
 
     parts = set_threads() if kind in ("ours", "floor") else 0
     keras.utils.set_random_seed(0)

@@ -18,10 +18,10 @@ _HOME = {
     "load_data": "data",
     "augment_images": "augment",
     "training_batches": "augment",
-    "restore": "fast",
-    "set_threads": "fast",
-    "speed_up": "fast",
-    "steps_per_execution": "fast",
+    "restore": "speed",
+    "set_threads": "speed",
+    "speed_up": "speed",
+    "steps_per_execution": "speed",
     "build_cnn": "models",
     "plot_curves": "plots",
     "plot_misclassified": "plots",
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from kerasnorm.augment import augment_images, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, StepDecay, step_decay
     from kerasnorm.data import Dataset, load_data
-    from kerasnorm.fast import restore, set_threads, speed_up, steps_per_execution
     from kerasnorm.models import build_cnn
     from kerasnorm.plots import (
         plot_curves,
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
     )
     from kerasnorm.recipes import RECIPES, Recipe
     from kerasnorm.regularizers import l1l2
+    from kerasnorm.speed import restore, set_threads, speed_up, steps_per_execution
     from kerasnorm.train import train
 
 

@@ -82,7 +82,7 @@ def train(
         )
     import keras
 
-    from kerasnorm.fast import set_threads
+    from kerasnorm.speed import set_threads
 
     if recipe.ema and keras.backend.backend() == "jax":
         # Keras' SwapEMAWeights leaves weights there whose memory JAX has given away.
@@ -117,8 +117,8 @@ def _build(norm: str, dataset: Dataset, recipe: Recipe, parts: int) -> keras.Mod
     import keras
 
     from kerasnorm.augment import steps_per_epoch
-    from kerasnorm.fast import speed_up, steps_per_execution
     from kerasnorm.models import build_cnn
+    from kerasnorm.speed import speed_up, steps_per_execution
 
     model = build_cnn(
         norm,
@@ -164,8 +164,8 @@ def _fit_and_save(
 
     from kerasnorm.augment import steps_per_epoch, training_batches
     from kerasnorm.callbacks import MisclassifiedImages
-    from kerasnorm.fast import restore
     from kerasnorm.plots import plot_curves, plot_misclassified
+    from kerasnorm.speed import restore
 
     steps = steps_per_epoch(len(dataset.x_train), recipe.batch_size)
     done = rundir.load_checkpoint(path, model)

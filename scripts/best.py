@@ -18,8 +18,8 @@ from export.files import write_text
 from export.infer import Classifier
 from kerasnorm.compare import Run
 from kerasnorm.data import load_data
-from kerasnorm.fast import available_cores
 from kerasnorm.rundir import METRICS, read_json
+from kerasnorm.speed import available_cores
 
 HELD_OUT = 5000
 DATA = f"mnist-held-out-{HELD_OUT}"

@@ -1,8 +1,8 @@
-"""Normalization and dropout in few passes over the activations, for TensorFlow on CPU.
+"""Batch normalization, group normalization and dropout in few passes over the activations, for TensorFlow on CPU.
 
-In a training step of a small CNN, stock normalization and dropout cost more than the convolutions: Keras
-writes them as a dozen elementwise operations, each a pass over the activations. Here are the same functions
-in fewer and cheaper passes. `kerasnorm.fast` gives them to the layers of a model.
+In a training step of a small CNN, stock normalization and dropout take longer than the convolutions: Keras composes
+each of them from about a dozen elementwise operations, and each operation is a pass over the activations. The
+functions here compute the same in fewer and cheaper passes.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-# Broadcasting along a last axis of 16 channels is slow; along rows of several pixels it is not.
+# Broadcasting along a last axis of 16 channels is slow. Along rows of several pixels, of up to this size, it is fast.
 _ROW = 512
 
 
 def batch_normalization(
     parts: list[tf.Tensor], gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
 ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
-    """Batch Normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) of a batch that comes in parts.
+    """Batch Normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) of a batch that is split into parts.
 
-    The statistics are those of the whole batch. The parts' own are joined by Chan's formula: with n_i rows,
-    mean_i and variance_i in part i, and n = sum n_i,
+    The statistics are those of the whole batch. The formula of Chan et al. (1979) combines the statistics of the
+    parts. With n_i rows, mean_i and variance_i in part i, and n = sum n_i,
 
         mean = sum n_i mean_i / n,  variance = sum n_i (variance_i + (mean_i - mean)^2) / n
 
-    and in the gradient each part has, with x' = (x - mean) r, r = 1 / sqrt(variance + epsilon),
+    With x' = (x - mean) r and r = 1 / sqrt(variance + epsilon), the gradient of each part is
 
-        dx = gamma r dy - gamma r (sum(dy) + x' sum(dy x')) / n,  sums over all the parts.
+        dx = gamma r dy - gamma r (sum(dy) + x' sum(dy x')) / n,  with sums over all parts.
 
-    Every pass over the data is one of TensorFlow's fused kernels.
+    Every pass over the data is one of TensorFlow's fused operations.
 
     Args:
         parts: (batch_i, height, width, channels) float32 each, none of them empty.
         gamma: (channels,).
         beta: (channels,).
-        epsilon: added to the variance.
+        epsilon: small number added to the variance.
 
     Returns:
-        Tensors like `parts`, the mean and the biased variance, (channels,). Where there are several parts,
-        second derivatives raise a LookupError.
+        The normalized parts, the mean (channels,) and the biased variance (channels,). Second derivatives raise a
+        LookupError if there is more than one part.
     """
     none = tf.zeros(0)
     train = functools.partial(tf.raw_ops.FusedBatchNormV3, mean=none, variance=none, epsilon=epsilon)
     rows = [tf.cast(tf.reduce_prod(tf.shape(part)[:-1]), tf.float32) for part in parts]
-    biased = [(n - 1) / n for n in rows]  # the kernel's variance is the unbiased one
+    biased = [(n - 1) / n for n in rows]  # the fused operation returns the unbiased variance
     if len(parts) == 1:
         y, mean, variance, *_ = train(x=parts[0], scale=gamma, offset=beta)
         return [y], mean, variance * biased[0]
@@ -78,7 +78,7 @@ def batch_normalization(
             )[0]
 
         def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            # Behind the parts' gradients come those of mean and variance, which nothing is trained by.
+            # The last two gradients are those of mean and variance. No loss depends on these, so zip drops them.
             direct = [
                 tf.raw_ops.FusedBatchNormGradV3(
                     y_backprop=dy,
@@ -99,7 +99,7 @@ def batch_normalization(
                 dx + affine(x, factor * d_gamma, factor * d_beta)
                 for x, (dx, _, _) in zip(parts, direct, strict=True)
             ]
-            return _once(d_gamma, d_beta, *d_parts)
+            return _prevent_second_derivatives(d_gamma, d_beta, *d_parts)
 
         return (*(affine(part, gamma, beta) for part in parts), mean, variance), gradient
 
@@ -107,8 +107,11 @@ def batch_normalization(
     return outputs, mean, variance
 
 
-def _once(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """The same; their own derivative, which would be wrong without a word, raises a LookupError."""
+def _prevent_second_derivatives(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Return the gradients unchanged, and raise a LookupError when someone differentiates them.
+
+    Without this, TensorFlow would silently return wrong second derivatives.
+    """
     message = "kerasnorm's fast layers have no second derivative; train without speed_up"
     return tuple(tf.raw_ops.PreventGradient(input=t, message=message) for t in gradients)
 
@@ -116,27 +119,26 @@ def _once(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
 def group_normalization(
     x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor, groups: int, epsilon: float
 ) -> tf.Tensor:
-    """Group Normalization (Wu and He 2018, arXiv:1803.08494) with its gradient in closed form.
+    """Group Normalization (Wu and He 2018, arXiv:1803.08494) with a gradient in closed form.
 
-    With x' = x - mean and r = 1 / sqrt(variance + epsilon), both over one image's group of channels,
+    With x' = x - mean and r = 1 / sqrt(variance + epsilon), both over one group of channels of one image,
 
         y  = x' r gamma + beta
         dx = dy r gamma - x' r^3 mean(dy gamma x') - r mean(dy gamma)
         dgamma = sum(dy x' r),  dbeta = sum(dy)
 
-    where all means and sums follow from two numbers for each image and channel: the sums of dy and of
-    dy x' over its pixels. The variance is that of x', not the difference of two large sums, so a large mean
-    does no harm.
+    All means and sums follow from two numbers per image and channel: the sums of dy and of dy x' over the pixels.
+    The variance is the mean square of x', not a difference of two large sums, so it stays accurate for a large mean.
 
     Args:
-        x: (batch, ..., channels), one axis or more between being pixels.
+        x: (batch, ..., channels) with one pixel axis or more.
         gamma: (channels,).
         beta: (channels,).
-        groups: number of groups of neighbouring channels; it divides `channels`.
-        epsilon: added to the variance.
+        groups: number of groups of neighbouring channels, a divisor of `channels`.
+        epsilon: small number added to the variance.
 
     Returns:
-        A tensor like `x`. Its second derivatives raise a LookupError.
+        A tensor of the shape and dtype of `x`. Second derivatives raise a LookupError.
     """
     channels = x.shape[-1]
     shape = tf.shape(x)
@@ -148,14 +150,14 @@ def group_normalization(
         return tf.reshape(t, rows_shape)
 
     def spread(values: tf.Tensor) -> tf.Tensor:
-        """(batch, channels), or (1, channels), as a factor of rows."""
+        """Repeat (batch, channels) or (1, channels) along a row, to broadcast against rows."""
         return tf.tile(values, (1, row))[:, None, :]
 
     def pixel_sum(t: tf.Tensor) -> tf.Tensor:
         return tf.reduce_sum(tf.reshape(t, tf.stack([shape[0], pixels, channels])), axis=1)
 
     def group_mean(sums: tf.Tensor) -> tf.Tensor:
-        """Pixel sums (batch, channels) -> the mean of each one's group, (batch, channels)."""
+        """From sums over the pixels, (batch, channels), the mean of each channel's group, (batch, channels)."""
         grouped = tf.reshape(sums, (-1, groups, channels // groups))
         total = tf.repeat(tf.reduce_sum(grouped, axis=2), channels // groups, axis=1)
         return total / tf.cast(pixels * (channels // groups), x.dtype)
@@ -174,7 +176,7 @@ def group_normalization(
             slope = -(inverse**3) * group_mean(gamma * sum_dy_x)
             offset = -inverse * group_mean(gamma * sum_dy)
             dx = dy * spread(scale) + (centred * spread(slope) + spread(offset))
-            return _once(
+            return _prevent_second_derivatives(
                 tf.reshape(dx, shape),
                 tf.reduce_sum(sum_dy_x * inverse, axis=0),
                 tf.reduce_sum(sum_dy, axis=0),
@@ -188,32 +190,32 @@ def group_normalization(
 
 
 def _pixels_per_row(width: int | None, channels: int) -> int:
-    """The largest divisor of the last pixel axis whose row has at most _ROW values."""
+    """The largest divisor of the width for which a row has at most _ROW values."""
     most = max(1, _ROW // channels)
     return max(n for n in range(1, most + 1) if width % n == 0) if width else 1
 
 
 def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
-    """Dropout (Srivastava et al. 2014) whose mask costs a few integer operations for four elements.
+    """Dropout (Srivastava et al. 2014) with a mask that takes a few integer operations per four elements.
 
-    Random numbers by TensorFlow's Philox generator cost more than the rest of dropout together. Here it draws
-    only two 32-bit keys a and b for each image; each four neighbouring elements have the bytes of a keyed
-    hash of a constant random word R of their own, multiply-shift (Dietzfelbinger et al. 1997) with a second
-    round that mixes the high bits into the low ones:
+    In stock dropout, the random numbers of TensorFlow's Philox generator take longer than everything else. Here
+    Philox draws only two 32-bit keys a and b per image. Each group of four neighbouring elements has a constant
+    random word R, and the four bytes of its keyed hash decide about them. The hash is multiply-shift
+    (Dietzfelbinger et al. 1997) with a second round that mixes the high bits into the low ones:
 
         h = (R xor a) (b or 1),  h = (h xor (h >> 15)) 0x2c1b3c6d,  all modulo 2^32
 
-    An element is dropped where its byte is below a threshold, 256 * rate. Where that is no whole number, each
-    call draws one of its two neighbours so that the expected share is `rate`; what is kept is divided by the
-    call's own share of kept elements, so that each element's expectation is x.
+    An element is dropped if its byte is below the threshold 256 * rate. If that is not a whole number, each call
+    draws one of the two whole numbers next to it, so that the expected share of dropped elements is `rate`. Kept
+    elements are divided by the share that this call keeps, so that the expectation of each element is x.
 
     Args:
-        x: (batch, ...) float32 or float64; the other axes are of known size.
+        x: (batch, ...) float32 or float64. All axes but the batch have a known size.
         rate: share of elements to drop, 1/256 <= rate < 1.
         seed: (2,) integers.
 
     Returns:
-        A tensor like `x`.
+        A tensor of the shape and dtype of `x`.
     """
     size = math.prod(x.shape[1:])
     words = -(-size // 4)
@@ -228,7 +230,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
         bytes_ = bytes_[:, :size]
 
     lower = math.floor(256 * rate)
-    share = 256 * rate - lower  # of the calls that take the next threshold
+    share = 256 * rate - lower  # the share of calls that take the next threshold
     threshold = lower + tf.cast(tf.cast(keys[0, 0, 0], tf.float64) < share * 2.0**32, tf.int32)
     kept = bytes_ >= tf.cast(threshold, tf.uint8)
     mask = tf.cast(kept, x.dtype) * tf.cast(256 / (256 - threshold), x.dtype)
@@ -247,5 +249,5 @@ def _random_words(size: int) -> np.ndarray:
 
 
 def _words(size: int) -> tf.Tensor:
-    """(1, size) uint32: the same in every process, so that a resumed run draws the same masks."""
+    """(1, size) uint32, the same in every process, so that a resumed run draws the same masks."""
     return tf.constant(_random_words(size))

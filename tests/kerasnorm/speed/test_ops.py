@@ -1,4 +1,4 @@
-"""The fast kernels against the formulas, in plain TensorFlow, and the statistics of dropout."""
+"""The fast operations against their formulas in plain TensorFlow, and the distribution of dropout masks."""
 
 import itertools
 
@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kerasnorm.kernels import batch_normalization, dropout, group_normalization
+from kerasnorm.speed.ops import batch_normalization, dropout, group_normalization
 
 SHAPES = [(1, 3, 3, 4), (5, 7, 6, 8), (16, 13, 12, 16)]
 
 
 def close(ours: object, expected: object, scale: float = 1.0) -> None:
-    """Equal to float32 rounding: sums of some thousand products lose up to three digits of seven."""
+    """Equal to float32 rounding: a sum of some thousand products loses up to three digits of seven."""
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=2e-5 * scale)
 
 
@@ -25,7 +25,9 @@ def arrays(shape: tuple[int, ...], dtype: str = "float32", mean: float = 0.5) ->
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("cuts", [[], [1], [1, 2], [1, 2, 4]])
-def test_batch_normalization_in_parts_is_that_of_the_whole(shape: tuple[int, ...], cuts: list[int]) -> None:
+def test_batch_normalization_of_parts_equals_formula_of_whole_batch(
+    shape: tuple[int, ...], cuts: list[int]
+) -> None:
     x, gamma, beta, dy = arrays(shape)
     bounds = [0, *(cut for cut in cuts if cut < shape[0]), shape[0]]
     epsilon = 1e-3
@@ -51,7 +53,7 @@ def test_batch_normalization_in_parts_is_that_of_the_whole(shape: tuple[int, ...
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("shape", [*SHAPES, (3, 11, 8), (2, 3, 4, 5, 4), (2, 5, 1009, 4)])
-def test_group_normalization(shape: tuple[int, ...], groups: int, dtype: str) -> None:
+def test_group_normalization_equals_formula(shape: tuple[int, ...], groups: int, dtype: str) -> None:
     x, gamma, beta, dy = arrays(shape, dtype)
     epsilon = 1e-5
     grouped = (shape[0], -1, groups, shape[-1] // groups)
@@ -77,12 +79,12 @@ def test_group_normalization(shape: tuple[int, ...], groups: int, dtype: str) ->
             close(ours, other, scale=x.shape[0] ** 0.5)
 
 
-@pytest.mark.parametrize("kernel", ["bn", "gn"])
-def test_a_large_mean_does_no_harm(kernel: str) -> None:
-    """The variance is no difference of two large numbers: with a mean of 1,000 it would have no digit left."""
+@pytest.mark.parametrize("norm", ["bn", "gn"])
+def test_large_mean_keeps_precision(norm: str) -> None:
+    """As a difference of two large numbers, the variance would have no digit left at a mean of 1,000."""
     x, gamma, beta, _ = arrays((8, 9, 9, 8), mean=1000.0)
     wide = tf.cast(x, tf.float64)
-    if kernel == "bn":
+    if norm == "bn":
         outputs, _, _ = batch_normalization([x[:3], x[3:]], gamma, beta, 1e-3)
         y = tf.concat(outputs, 0)
         mean, variance = tf.nn.moments(wide, [0, 1, 2])
@@ -93,18 +95,18 @@ def test_a_large_mean_does_no_harm(kernel: str) -> None:
         mean, variance = tf.nn.moments(t, [1, 3], keepdims=True)
         normal = tf.reshape((t - mean) / tf.sqrt(variance + 1e-3), x.shape)
     expected = normal * tf.cast(gamma, tf.float64) + tf.cast(beta, tf.float64)
-    # x itself is rounded by up to 3e-5, and so is its distance from the mean.
+    # Rounding moves x itself by up to 3e-5, and so its distance from the mean.
     np.testing.assert_allclose(y, expected, rtol=0, atol=3e-4)
 
 
-@pytest.mark.parametrize("kernel", ["bn", "gn"])
-def test_second_derivatives_are_refused(kernel: str) -> None:
+@pytest.mark.parametrize("norm", ["bn", "gn"])
+def test_second_derivatives_raise(norm: str) -> None:
     x, gamma, beta, _ = arrays((4, 3, 3, 4))
     with tf.GradientTape() as outer:
         outer.watch(x)
         with tf.GradientTape() as inner:
             inner.watch(x)
-            if kernel == "bn":
+            if norm == "bn":
                 y = tf.concat(batch_normalization([x[:2], x[2:]], gamma, beta, 1e-3)[0], 0)
             else:
                 y = group_normalization(x, gamma, beta, 2, 1e-3)
@@ -114,26 +116,26 @@ def test_second_derivatives_are_refused(kernel: str) -> None:
         outer.gradient(gradient, x)
 
 
-# Dropout's masks: 600 images of 7 x 9 x 5 elements, no multiple of 4.
+# Dropout masks of 600 images with 7 x 9 x 5 elements, not a multiple of 4.
 SHAPE = (600, 7, 9, 5)
 RATES = [1 / 32, 0.05, 0.1, 0.25, 0.5, 0.9]
 
 
 def masks(rate: float, seed: int = 0, shape: tuple[int, ...] = SHAPE) -> np.ndarray:
-    """True where an element is dropped, (images, elements)."""
+    """True for dropped elements, (images, elements)."""
     y = dropout(tf.ones(shape), rate, tf.constant([seed, 7])).numpy().reshape(shape[0], -1)
     return np.asarray(y == 0)
 
 
 @pytest.mark.parametrize("rate", RATES)
-def test_dropout_has_the_right_rate_and_scale(rate: float) -> None:
+def test_dropout_rate_and_scale(rate: float) -> None:
     lower = 256 * rate // 1
     thresholds = []
     for seed in range(40):
         y = dropout(tf.ones(SHAPE), rate, tf.constant([seed, 7])).numpy()
         kept = np.unique(y[y > 0])
         assert len(kept) == 1
-        # A call takes one of two thresholds, and scales by its own share of kept elements.
+        # A call uses one of two thresholds and divides by its own share of kept elements.
         threshold = 256 - 256 / float(kept[0])
         np.testing.assert_allclose(threshold, np.round(threshold), atol=1e-3, rtol=0)
         assert lower <= np.round(threshold) <= np.ceil(256 * rate)
@@ -147,29 +149,29 @@ def test_dropout_has_the_right_rate_and_scale(rate: float) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.5])
-def test_dropout_drops_each_element_by_itself(rate: float) -> None:
+def test_dropout_elements_are_independent(rate: float) -> None:
     dropped = np.concatenate([masks(rate, seed) for seed in range(8)]).astype(np.float64)  # (4800, 315)
     images = len(dropped)
     z = (dropped.mean(axis=0) - rate) / np.sqrt(rate * (1 - rate) / images)
-    assert 0.75 < (z**2).mean() < 1.25  # chi-squared over 315 places
+    assert 0.75 < (z**2).mean() < 1.25  # chi-squared over 315 elements
     assert abs(z).max() < 5
-    # The number that an image drops varies as that of independent elements, so images are neither alike nor even.
+    # The number of dropped elements varies between images as it does for independent elements.
     counts = dropped.sum(axis=1)
     independent = dropped.shape[1] * rate * (1 - rate)
     assert 0.85 < counts.var() / independent < 1.15
-    # No two places go together: neighbours in a word of the hash, places of other words, or any others.
+    # No two elements are correlated, whether they share a word of the hash or not.
     pairs = np.corrcoef(dropped.T)[np.triu_indices(dropped.shape[1], 1)] * np.sqrt(images)
     assert 0.9 < pairs.var() < 1.1
     assert abs(pairs).max() < 6
-    # No two images do, within a call and from one call to the next.
+    # No two images are correlated, within a call or between calls.
     images_pairs = np.corrcoef(dropped[::4])[np.triu_indices(images // 4, 1)] * np.sqrt(dropped.shape[1])
     assert 0.95 < images_pairs.var() < 1.05
-    # Of 720,000 pairs with some 16 drops each, the largest is 8 deviations off for independent elements too.
+    # Among 720,000 pairs with about 16 drops each, independent elements also reach 8 deviations.
     assert abs(images_pairs).max() < 12
 
 
-def test_dropout_triples_within_a_word() -> None:
-    """Three elements of one hashed word are dropped together as often as independent ones."""
+def test_dropout_triples_within_a_word_are_independent() -> None:
+    """Three elements that share a hashed word are dropped together as often as independent ones."""
     dropped = np.concatenate([masks(0.25, seed, (4000, 8, 8, 16)) for seed in range(2)])
     for places in ((0, 1, 2), (0, 1, 3), (0, 2, 3), (1, 2, 3)):
         together = np.logical_and.reduce([dropped[:, place::4] for place in places])
@@ -182,7 +184,7 @@ def test_dropout_follows_its_seed() -> None:
     assert 0.45 < (masks(0.5, 1) != masks(0.5, 2)).mean() < 0.55
 
 
-def test_dropouts_gradient_is_its_mask() -> None:
+def test_dropout_gradient_is_its_mask() -> None:
     x = tf.constant(np.random.default_rng(0).normal(size=(6, 5, 4, 3)), tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(x)
