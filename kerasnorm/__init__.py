@@ -24,11 +24,11 @@ _HOME = {
     "steps_per_execution": "speed",
     "build_cnn": "models",
     "plot_curves": "plots",
-    "plot_misclassified": "plots",
+    "plot_misclassified": "image_plots",
     "plot_overlaid": "plots",
     "plot_settings": "plots",
-    "plot_shared": "plots",
-    "unnormalize": "plots",
+    "plot_shared": "image_plots",
+    "unnormalize": "image_plots",
     "RECIPES": "recipes",
     "Recipe": "recipes",
     "l1l2": "regularizers",
@@ -40,15 +40,9 @@ if TYPE_CHECKING:
     from kerasnorm.augment import augment_images, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, StepDecay, step_decay
     from kerasnorm.data import Dataset, load_data
+    from kerasnorm.image_plots import plot_misclassified, plot_shared, unnormalize
     from kerasnorm.models import build_cnn
-    from kerasnorm.plots import (
-        plot_curves,
-        plot_misclassified,
-        plot_overlaid,
-        plot_settings,
-        plot_shared,
-        unnormalize,
-    )
+    from kerasnorm.plots import plot_curves, plot_overlaid, plot_settings
     from kerasnorm.recipes import RECIPES, Recipe
     from kerasnorm.regularizers import l1l2
     from kerasnorm.speed import restore, set_threads, speed_up, steps_per_execution

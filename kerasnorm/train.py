@@ -164,7 +164,8 @@ def _fit_and_save(
 
     from kerasnorm.augment import steps_per_epoch, training_batches
     from kerasnorm.callbacks import MisclassifiedImages
-    from kerasnorm.plots import plot_curves, plot_misclassified
+    from kerasnorm.image_plots import plot_misclassified
+    from kerasnorm.plots import plot_curves
     from kerasnorm.speed import restore
 
     steps = steps_per_epoch(len(dataset.x_train), recipe.batch_size)

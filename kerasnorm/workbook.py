@@ -23,7 +23,7 @@ from openpyxl.worksheet.worksheet import Worksheet
 from export.command import Parser, run
 from export.errors import UserError
 from export.files import write_whole
-from kerasnorm.plots import light_colors
+from kerasnorm.image_plots import light_colors
 from kerasnorm.recipes import NORMS
 
 LAYERS = ("Layer N", "Layer N+1")

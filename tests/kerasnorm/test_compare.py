@@ -17,7 +17,7 @@ import pytest
 
 from kerasnorm import RECIPES
 from kerasnorm.compare import Run, _start, cli, core_shares, plan, table_csv, tables, write_study
-from kerasnorm.plots import plot_misclassified
+from kerasnorm.image_plots import plot_misclassified
 from kerasnorm.report import html_table
 
 Here = Callable[..., "tuple[int, str, str]"]
