@@ -2,57 +2,70 @@
 
 from __future__ import annotations
 
+import importlib
 import os
-import zipfile
 from pathlib import Path
 
 import keras
 
-from export import addons
 from export.errors import UserError
+from export.hdf5 import open_hdf5
+from export.model_file import is_keras_2, names_keras_2, read_config
+
+# The layers of this project that a file can name, and the modules that register them with Keras.
+OWN_LAYERS = {"kerasnorm>FilterResponseNormalization": "export.keras2.filter_response"}
 
 
 def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """Load a `.keras` or `.h5` file in Keras' safe mode, which runs no code that the file brings along.
 
-    What Keras 2 saved and Keras 3 does not read, with tensorflow-addons' normalizations or without, is read by
-    `export.addons`, which says on stderr what it replaced.
+    Models that Keras 2 saved and Keras 3 can't read, with or without layers of tensorflow-addons, are read by
+    `export.keras2`, which lists the layers that it replaced on stderr.
 
     Raises:
-        UserError: the file is missing, damaged, no Keras model, or needs code (a Lambda or a custom layer).
+        UserError: the file is missing or damaged, holds no Keras model, takes data from other files, or needs code
+            (a Lambda or a custom layer).
     """
     path = Path(path)
-    if not path.exists():
-        raise UserError(f"{path}: expected a Keras model, found nothing of that name")
-    if addons.is_keras_2(path):
-        return addons.load_model(path)
     if path.is_dir():
-        raise UserError(
-            f"{path}: expected a .keras or .h5 file, or a SavedModel of Keras 2, got another folder"
-        )
-    if path.suffix not in (".keras", ".h5", ".hdf5"):
-        raise UserError(f"{path}: expected a .keras or .h5 file, got {path.suffix or 'no suffix'}")
-    if path.suffix == ".keras" and not zipfile.is_zipfile(path):
-        raise UserError(
-            f"{path}: expected a Keras model, got a file that is no .keras archive, or a part of one"
-        )
+        if not is_keras_2(path):
+            raise UserError(
+                f"{path}: expected a .keras or .h5 file, or a SavedModel of Keras 2, got another folder"
+            )
+        return _load_keras_2(path)
+    config = read_config(path)
+    if names_keras_2(config):
+        return _load_keras_2(path)
+    for name, module in OWN_LAYERS.items():
+        if name in config:
+            importlib.import_module(module)
     try:
+        with open_hdf5(path):
+            pass  # the weights have been checked; Keras opens the file itself
         model = keras.models.load_model(path, compile=False, safe_mode=True)
+    except UserError:
+        raise
     except Exception as error:  # Keras, h5py, json and zipfile raise whatever a bad file provokes
         if "Unrecognized keyword arguments" in str(error) and path.suffix != ".keras":
-            return addons.load_model(path)  # arguments of a Keras 2 layer that Keras 3 has dropped
-        text = " ".join(str(error).split())
-        if "Lambda" in text or "lambda" in text:
-            reason = (
-                "it has a Lambda layer, whose code is not run; build the model without it and save it again"
-            )
-        elif "Could not locate class" in text or "Unknown layer" in text:
-            reason = f"it needs a class that Keras does not have; import it first, registered: {text[:200]}"
-        else:
-            reason = text[:300]
+            return _load_keras_2(path)  # arguments of a Keras 2 layer that Keras 3 has dropped
         raise UserError(
-            f"{path}: expected a Keras model that can be loaded in safe mode: {reason}"
+            f"{path}: expected a Keras model that can be loaded in safe mode: {_reason(error)}"
         ) from error
     if not isinstance(model, keras.Model):
         raise UserError(f"{path}: expected a Keras model, got {type(model).__name__}")
     return model
+
+
+def _load_keras_2(path: Path) -> keras.Model:
+    from export import keras2  # only for such a file: its layers register themselves with Keras
+
+    return keras2.load_model(path)
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())
+    if "lambda" in text.lower():
+        return "it has a Lambda layer, whose code is not run; build the model without it and save it again"
+    if "Could not locate class" in text or "Unknown layer" in text:
+        return f"it needs a class that Keras does not have; import it first, registered: {text[:200]}"
+    return text[:300]

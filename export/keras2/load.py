@@ -1,0 +1,75 @@
+"""load_model: a model that Keras 2 saved, as a Keras 3 model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from export.errors import UserError
+from export.keras2 import h5, keras_v2, saved_model
+from export.keras2.addons import KNOWN_LAYERS, replace_stand_ins, unknown_names
+from export.keras2.config import to_keras_3
+from export.model_file import ADDONS, read_config
+
+
+def load_model(
+    path: str | Path, *, trainable: bool = False, tell: Callable[[str], None] | None = None
+) -> keras.Model:
+    """Read a model that Keras 2 saved, with or without layers of tensorflow-addons, as a Keras 3 model.
+
+    No code that the file brings along is run. The model is not compiled.
+
+    Args:
+        path: an `.h5` file, a `.keras` file of Keras 2.15, or the folder of a SavedModel that Keras wrote.
+        trainable: replace spectral normalization by Keras 3's own layer, which can be trained further, and not by
+            the layer that it wraps. Keras 3 has no weight normalization, so that is always folded into the kernel.
+        tell: called with a line for each layer that is replaced; None writes the lines to stderr.
+
+    Returns:
+        A Functional or Sequential model of stock layers (and FilterResponseNormalization). In inference, its outputs
+        are those of the saved model.
+
+    Raises:
+        UserError: the file is missing or damaged, takes data from other files, or has an unknown layer.
+    """
+    path = Path(path)
+    config = saved_model.read_config(path) if path.is_dir() else json.loads(read_config(path))
+    unknown = sorted(unknown_names(config))
+    if unknown:
+        raise UserError(
+            f"{path}: expected of tensorflow-addons only {', '.join(KNOWN_LAYERS)}, got {', '.join(unknown)}; "
+            "build the model without it and save it again"
+        )
+    try:
+        model = _build(config)
+        if path.is_dir():
+            saved_model.load_weights(model, path)
+        elif path.suffix == ".keras":
+            keras_v2.load_weights(model, path)
+        else:
+            h5.load_weights(model, path)
+        return replace_stand_ins(model, trainable, tell or _to_stderr)
+    except UserError:
+        raise
+    except Exception as error:  # Keras, h5py and TensorFlow raise whatever a bad file provokes
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise UserError(
+            f"{path}: expected a Keras 2 model that can be rebuilt in Keras 3: {reason}"
+        ) from error
+
+
+def _build(config: dict[str, Any]) -> keras.Model:
+    layers = {ADDONS + name: kind for name, kind in KNOWN_LAYERS.items()}
+    model = keras.models.model_from_json(json.dumps(to_keras_3(config)), custom_objects=layers)
+    if not isinstance(model, keras.Model):
+        raise ValueError(f"it is a {type(model).__name__}, not a model")
+    return model
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
