@@ -1,4 +1,4 @@
-"""Arrays from .npz files that may come from a stranger; NumPy alone is needed, so that inference can use it."""
+"""Arrays from `.npz` files that may come from a stranger; NumPy is all it needs, so that inference can use it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from export.errors import UserError
 
 
 def read_npz(path: str | Path, choose: Callable[[list[str]], Sequence[str]]) -> list[np.ndarray]:
-    """Some of the arrays in a .npz file; pickled objects are never loaded.
+    """Read some of the arrays in a `.npz` file; pickled objects are never loaded.
 
     Args:
         path: the file.
-        choose: from the names of all arrays in the file, the names of those to read, in order; it raises a
-            UserError if what is needed is not there.
+        choose: takes the names of all arrays in the file and returns those to read, in order. It raises a UserError
+            if an array is missing.
 
     Raises:
-        UserError: the file is missing, damaged, no archive, or holds pickled objects.
+        UserError: the file is missing, damaged, not an archive, or holds pickled objects.
     """
     try:
         loaded = np.load(path, allow_pickle=False)

@@ -2,9 +2,8 @@
 
     python -m export.bench MODEL.onnx [--against MODEL.keras]
 
-Everything that is compared takes turns within one run, so that a machine that is slow for a while is slow for
-all. A turn is a few calls that are not counted, then some that are: a rival's threads go on spinning for a
-while after its turn, and its data lie in the caches. A ratio is that of two medians.
+With a Keras model, other ways to run that model are timed in the same run: Keras' own export, the tf2onnx route and a
+tf.function. How the times are taken is described in `export.timing`.
 """
 
 from __future__ import annotations
@@ -14,11 +13,10 @@ import contextlib
 import os
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -27,57 +25,29 @@ from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import UserError
 from export.files import write_json
 from export.runtime import open_session
+from export.timing import Call, Summary, summarize, time_calls
 
-Call = Callable[[], object]
+if TYPE_CHECKING:
+    import keras
 
-
-TURN = 0.02  # seconds of counted calls in a turn
-
-
-def time_calls(calls: dict[str, Call], seconds: float, turn: float = TURN) -> dict[str, list[float]]:
-    """Times of each call in milliseconds, the calls taking turns of `turn` seconds for about `seconds` in all."""
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    stop = time.perf_counter() + seconds
-    while time.perf_counter() < stop or min(len(values) for values in times.values()) < 20:
-        for name, call in calls.items():
-            begin = time.perf_counter()
-            while time.perf_counter() - begin < turn / 4:
-                call()
-            begin = start = time.perf_counter()
-            while start - begin < turn:
-                call()
-                end = time.perf_counter()
-                times[name].append(1e3 * (end - start))
-                start = end
-    return times
+OURS = "kerasnorm"
+DYNAMIC_SIZE = 32  # the size of a dynamic dimension
 
 
-def summarize(times: Sequence[float], batch: int) -> dict[str, float]:
-    """Median, spread (5 % to 95 %) and images per second."""
-    low, median, high = (float(np.percentile(times, share)) for share in (5, 50, 95))
-    return {
-        "median_ms": median,
-        "p05_ms": low,
-        "p95_ms": high,
-        "images_per_second": 1e3 * batch / median,
-        "calls": len(times),
-    }
+class Row(Summary):
+    """The times of one model at one batch size and number of threads.
 
+    Attributes:
+        name: what was timed.
+        batch: images in a call.
+        threads: threads of one call; 0 for all cores.
+        ratio: its median time over that of the exported model.
+    """
 
-def _onnx_call(session: onnxruntime.InferenceSession, batch: int) -> Call | None:
-    """A call with random inputs; None if the model has another fixed batch size."""
-    rng = np.random.default_rng(0)
-    feeds = {}
-    for value in session.get_inputs():
-        if isinstance(value.shape[0], int) and value.shape[0] != batch:
-            return None
-        shape = [batch, *(size if isinstance(size, int) else 32 for size in value.shape[1:])]
-        kind = {"tensor(uint8)": np.uint8, "tensor(int32)": np.int32, "tensor(int64)": np.int64}.get(
-            value.type
-        )
-        high = 2 if kind in (np.int32, np.int64) else 256
-        feeds[value.name] = rng.integers(0, high, shape).astype(kind or np.float32)
-    return lambda: session.run(None, feeds)
+    name: str
+    batch: int
+    threads: int
+    ratio: float
 
 
 def bench(
@@ -87,90 +57,136 @@ def bench(
     batches: Sequence[int] = (1, 32),
     threads: Sequence[int] = (0,),
     seconds: float = 2.0,
-) -> list[dict[str, Any]]:
-    """Time a model, and what it is to be compared with, over batch sizes and numbers of threads.
+) -> list[Row]:
+    """Time a model, and other ways to run it, over batch sizes and numbers of threads.
 
     Args:
         model: the ONNX file.
-        against: the Keras model that it was made from: Keras' own export of it, the tf2onnx route and a
-            tf.function of it are timed too.
+        against: the Keras model that it was made from. Keras' own export of it, the tf2onnx route and a tf.function
+            are timed, too.
         batches: batch sizes.
-        threads: threads of one call; 0: as many as cores.
-        seconds: time for each pair of batch size and threads.
+        threads: threads of one call; 0 uses all cores. The tf.function is timed only with all cores.
+        seconds: time for each pair of batch size and number of threads.
 
     Returns:
-        A row for each contestant, batch size and number of threads.
+        A row for each way to run the model, batch size and number of threads.
 
     Raises:
-        UserError: a file can't be used.
+        UserError: a file can't be used, or the model doesn't take a batch size.
     """
-    rows = []
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        rivals = _rivals(Path(against), Path(folder)) if against else {}
+        files, makers = _other_ways(Path(against), Path(folder)) if against else ({}, {})
         for count in threads:
-            sessions = {"kerasnorm": open_session(model, threads=count)}
-            for name, rival in rivals.items():
-                if isinstance(rival, Path):
-                    sessions[name] = open_session(rival, threads=count)
+            sessions = {
+                name: open_session(file, threads=count) for name, file in {OURS: Path(model), **files}.items()
+            }
             for batch in batches:
-                calls = {}
-                for name, session in sessions.items():
-                    call = _onnx_call(session, batch)
-                    if call is not None:
-                        calls[name] = call
-                if "kerasnorm" not in calls:
+                calls = {
+                    name: _onnx_call(session, batch)
+                    for name, session in sessions.items()
+                    if _takes_batch(session, batch)
+                }
+                if OURS not in calls:
                     raise UserError(
                         f"{model}: expected a model that takes batches of {batch}; its batch is fixed"
                     )
                 if count == 0:
-                    calls.update({n: rival(batch) for n, rival in rivals.items() if callable(rival)})
-                times = time_calls(calls, seconds)
-                ours = float(np.median(times["kerasnorm"]))
-                for name, values in times.items():
-                    summary = summarize(values, batch)
-                    ratio = summary["median_ms"] / ours
-                    rows.append({"name": name, "batch": batch, "threads": count, **summary, "ratio": ratio})
+                    calls.update({name: make(batch) for name, make in makers.items()})
+                rows += _time(calls, batch, count, seconds)
     return rows
 
 
-def _rivals(path: Path, folder: Path) -> dict[str, Any]:
-    """Keras' own export and the tf2onnx route as files, tf.function as a maker of calls; those that work."""
-    import_tensorflow_quietly()
-    import tensorflow as tf
+def _time(calls: dict[str, Call], batch: int, threads: int, seconds: float) -> list[Row]:
+    times = time_calls(calls, seconds)
+    ours = float(np.median(times[OURS]))
+    rows: list[Row] = []
+    for name, values in times.items():
+        summary = summarize(values, batch)
+        ratio = summary["median_ms"] / ours
+        rows.append({"name": name, "batch": batch, "threads": threads, **summary, "ratio": ratio})
+    return rows
 
-    from export.convert import Options, convert
+
+def _takes_batch(session: onnxruntime.InferenceSession, batch: int) -> bool:
+    return all(
+        value.shape[0] == batch or not isinstance(value.shape[0], int) for value in session.get_inputs()
+    )
+
+
+def _onnx_call(session: onnxruntime.InferenceSession, batch: int) -> Call:
+    """A call with random inputs."""
+    dtypes = {"tensor(uint8)": "uint8", "tensor(int32)": "int32", "tensor(int64)": "int64"}
+    feeds = {
+        value.name: _random_input(batch, value.shape[1:], dtypes.get(value.type, "float32"))
+        for value in session.get_inputs()
+    }
+    return lambda: session.run(None, feeds)
+
+
+def _random_input(batch: int, shape: Sequence[object], dtype: str) -> np.ndarray:
+    """Pixels 0..255; 0 and 1 for integers, which may be indices."""
+    sizes = [size if isinstance(size, int) else DYNAMIC_SIZE for size in shape]
+    high = 2 if dtype in ("int32", "int64") else 256
+    return np.random.default_rng(0).integers(0, high, (batch, *sizes)).astype(dtype)
+
+
+def _other_ways(path: Path, folder: Path) -> tuple[dict[str, Path], dict[str, Callable[[int], Call]]]:
+    """Other ways to run a Keras model: ONNX files, and functions that make a call for a batch size.
+
+    An exporter that fails is named on stderr and left out.
+    """
+    import_tensorflow_quietly()
+
     from export.load import load_model
 
-    keras_model = load_model(path)
-    rivals: dict[str, Any] = {}
-    shape = [size or 32 for size in keras_model.inputs[0].shape[1:]]
-    keras_model(np.zeros((1, *shape), np.float32))  # Keras refuses to export a model that was never called
-    try:
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about NumPy, from within Keras' exporter
-            keras_model.export(folder / "keras.onnx", format="onnx", verbose=False)
-        open_session(folder / "keras.onnx")
-        rivals["Keras' export"] = folder / "keras.onnx"
-    except Exception as error:  # whatever another exporter raises, the others are still compared
-        print(f"Keras' own export fails: {' '.join(str(error).split())[:200]}", file=sys.stderr)
-    try:
-        proto = convert(keras_model, Options(route="tf2onnx")).model
-        (folder / "tf2onnx.onnx").write_bytes(proto.SerializeToString())
-        rivals["tf2onnx route"] = folder / "tf2onnx.onnx"
-    except UserError as error:
-        print(f"the tf2onnx route fails: {error}", file=sys.stderr)
-    function = tf.function(lambda x: keras_model(x, training=False))
-
-    def tf_call(batch: int) -> Call:
-        images = tf.constant(np.random.default_rng(0).integers(0, 256, (batch, *shape)), tf.float32)
-        return lambda: function(images).numpy()
-
-    rivals["tf.function"] = tf_call
-    return rivals
+    model = load_model(path)
+    files: dict[str, Path] = {}
+    for name, export in {"Keras' export": _export_by_keras, "tf2onnx route": _export_by_tf2onnx}.items():
+        file = folder / f"{len(files)}.onnx"
+        try:
+            export(model, file)
+            open_session(file)
+            files[name] = file
+        except Exception as error:  # whatever an exporter raises, the others are still compared
+            reason = " ".join(str(error).replace(str(file), "the graph").split())
+            print(f"{name} fails: {reason[:200]}", file=sys.stderr)
+    return files, {"tf.function": _tensorflow_calls(model)}
 
 
-def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows as a markdown table; 'x ours' is the median over ours."""
+def _keras_inputs(model: keras.Model, batch: int) -> Any:
+    """Random inputs, in the structure that the model is called with."""
+    arrays = [_random_input(batch, value.shape[1:], value.dtype) for value in model.inputs]
+    return arrays[0] if len(arrays) == 1 else arrays
+
+
+def _export_by_keras(model: keras.Model, file: Path) -> None:
+    model(_keras_inputs(model, 1))  # Keras refuses to export a model that was never called
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about NumPy, from within Keras' exporter
+        model.export(file, format="onnx", verbose=False)
+
+
+def _export_by_tf2onnx(model: keras.Model, file: Path) -> None:
+    from export.convert import Options, convert
+
+    file.write_bytes(convert(model, Options(route="tf2onnx")).model.SerializeToString())
+
+
+def _tensorflow_calls(model: keras.Model) -> Callable[[int], Call]:
+    import tensorflow as tf
+
+    function = tf.function(lambda inputs: tf.nest.flatten(model(inputs, training=False)))
+
+    def make(batch: int) -> Call:
+        inputs = tf.nest.map_structure(tf.constant, _keras_inputs(model, batch))
+        return lambda: [output.numpy() for output in function(inputs)]
+
+    return make
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Format rows as a Markdown table; 'x ours' is the median time over that of the exported model."""
     lines = [
         "| batch | threads | what | median, ms | 5 % .. 95 %, ms | images/s | x ours |",
         "| ---: | ---: | --- | ---: | ---: | ---: | ---: |",
@@ -184,21 +200,21 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The options of `python -m export.bench`."""
     parser = Parser(prog="python -m export.bench", description="Time an exported model on onnxruntime's CPU.")
-    parser.add_argument("model", metavar="MODEL.onnx")
+    parser.add_argument("model", metavar="MODEL.onnx", help="a model that python -m export wrote")
     parser.add_argument("--against", metavar="MODEL.keras", help="compare with other ways to run this model")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 32], metavar="N", help="default: 1 32")
     parser.add_argument(
         "--threads", type=int, nargs="+", default=[0], metavar="N", help="default: 0, all cores"
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each batch size (default: 2)")
-    parser.add_argument("--json", metavar="FILE", help="write the rows to a JSON file too")
+    parser.add_argument("--json", metavar="FILE", help="also write the rows to a JSON file")
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line, time, print the table."""
+    """Parse the options, time the model and print the table."""
     arguments = parser().parse_args(argv)
     if min(arguments.batches) < 1 or min(arguments.threads) < 0 or not arguments.seconds > 0:
         raise UserError("expected batches of 1 or more, threads of 0 or more and seconds above 0")
@@ -216,7 +232,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def cli() -> int:
-    """Entry point."""
+    """Entry point of the command."""
     return run(main)
 
 

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ from export.errors import UserError
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
-    """Have `write(temporary)` write a file, then give it its final name in one step.
+    """Have `write(temporary)` write a temporary file, then rename it to `path`.
 
-    The temporary file lies in the same folder (a rename is atomic only within a file system) and has the
-    same suffix (savers choose their format by it). A failure at any moment, Ctrl-C included, leaves what
-    stood under `path` before.
+    The temporary file is in the same folder, because a rename is atomic only within a file system, and has the same
+    suffix, because savers choose the format by it. After any failure, Ctrl-C included, `path` is as it was before.
 
     Raises:
-        UserError: the file could not be written; the message names it, the reason and what to do.
+        UserError: the file could not be written.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
@@ -28,23 +27,26 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"cannot write {path}: {reason}; free some space or name another place") from error
+        raise _cannot_write(path, error.strerror or str(error)) from error
     except RuntimeError as error:
-        # h5py reports a full disk as a RuntimeError, in several lines of its own.
+        # h5py reports a full disk as a RuntimeError of several lines.
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown reason"
-        raise UserError(f"cannot write {path}: {reason}; free some space or name another place") from error
+        raise _cannot_write(path, reason) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
+def _cannot_write(path: Path, reason: str) -> UserError:
+    return UserError(f"cannot write {path}: {reason}; free some space or choose another folder")
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write text in UTF-8, completely or not at all."""
     write_whole(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write `value` as JSON, whole or not at all; NaN becomes null, which every reader of JSON accepts."""
+    """Write JSON, completely or not at all; NaN and infinity become null, which every JSON parser accepts."""
     text = json.dumps(_finite(value), indent=2, allow_nan=False, ensure_ascii=False)
     write_text(path, text + "\n")
 

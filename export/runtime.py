@@ -1,4 +1,4 @@
-"""onnxruntime sessions on the CPU; onnxruntime alone is needed, so that inference can use it."""
+"""onnxruntime sessions on the CPU; onnxruntime is all it needs, so that inference can use it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from export.errors import UserError
 def open_session(
     model: bytes | str | Path, *, threads: int = 0, optimize: bool = True
 ) -> onnxruntime.InferenceSession:
-    """Open an ONNX model, from a file or from its bytes, on the CPU provider.
+    """Open an ONNX model for inference on the CPU.
 
     Args:
-        model: path of a file, or the content of one.
-        threads: threads of one call; 0: as many as cores.
-        optimize: let the runtime optimize the graph.
+        model: the path of a file, or its content.
+        threads: threads of one call; 0 uses all cores.
+        optimize: let onnxruntime optimize the graph.
 
     Raises:
-        UserError: the file is missing, or nothing that onnxruntime can run.
+        UserError: the file is missing, or onnxruntime can't run it.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 4  # what is wrong comes as an exception too
+    options.log_severity_level = 4  # errors are raised as exceptions, too
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     if not isinstance(model, bytes):
@@ -33,7 +33,7 @@ def open_session(
         model = str(model)
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's exceptions have no common base
+    except Exception as error:  # onnxruntime's exceptions have no common base class
         name = "the graph" if isinstance(model, bytes) else model
         reason = " ".join(str(error).split())[:200]
         raise UserError(f"{name}: expected an ONNX model that onnxruntime can run: {reason}") from error

@@ -20,10 +20,10 @@ from typing import Any
 
 import numpy as np
 
-from export.bench import time_calls
 from export.command import import_tensorflow_quietly
 from export.files import write_json
 from export.runtime import open_session
+from export.timing import time_calls
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "docs/bench/applications.json"

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from export.bench import time_calls
 from export.command import import_tensorflow_quietly
 from export.files import write_json
 from export.runtime import open_session
+from export.timing import time_calls
 from kerasnorm import load_data
 
 ROOT = Path(__file__).resolve().parent.parent

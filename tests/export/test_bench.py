@@ -1,50 +1,98 @@
 import json
-import sys
-import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+import keras
 import pytest
-from helpers import randomize
 
-from export.bench import bench, cli, summarize, time_calls
+from export.bench import bench, cli, table
 from export.convert import Options
 from export.export import export_model
 from kerasnorm import build_cnn
+from tests.export.helpers import functional, randomize
 
 
-def test_calls_take_turns_and_their_times_are_told_apart() -> None:
-    times = time_calls({"quick": lambda: time.sleep(0.001), "slow": lambda: time.sleep(0.004)}, 0.3)
-    quick, slow = (summarize(times[name], batch=2) for name in ("quick", "slow"))
-    assert 1 <= quick["median_ms"] < 3 < slow["median_ms"] < 8
-    assert quick["p05_ms"] <= quick["median_ms"] <= quick["p95_ms"]
-    assert quick["images_per_second"] == pytest.approx(2000 / quick["median_ms"])
-    assert min(len(values) for values in times.values()) >= 20
-
-
-def test_contestants(tmp_path: Path) -> None:
+def test_rows_for_each_batch_size_and_number_of_threads(tmp_path: Path) -> None:
     model = randomize(build_cnn("bn"))
     model.save(tmp_path / "model.keras")
     export_model(model, tmp_path / "model.onnx")
     rows = bench(
         tmp_path / "model.onnx", tmp_path / "model.keras", batches=[1, 4], threads=[0, 1], seconds=0.2
     )
-    everybody = {"kerasnorm", "Keras' export", "tf2onnx route", "tf.function"}
-    assert {row["name"] for row in rows} == everybody
+    names = {"kerasnorm", "Keras' export", "tf2onnx route", "tf.function"}
+    assert {row["name"] for row in rows} == names
+    assert {row["name"] for row in rows if row["threads"] == 1} == names - {"tf.function"}
     assert {(row["batch"], row["threads"]) for row in rows} == {(1, 0), (4, 0), (1, 1), (4, 1)}
     assert all(row["ratio"] == 1 for row in rows if row["name"] == "kerasnorm")
 
 
-def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_of_several_inputs(tmp_path: Path) -> None:
+    one, two = keras.Input((8,), name="one"), keras.Input((5,), dtype="int32", name="two")
+    embedded = keras.layers.Flatten()(keras.layers.Embedding(3, 4)(two))
+    model = randomize(keras.Model([one, two], [keras.layers.Concatenate()([one, embedded]), embedded]))
+    model.save(tmp_path / "model.keras")
+    export_model(model, tmp_path / "model.onnx")
+    rows = bench(tmp_path / "model.onnx", tmp_path / "model.keras", batches=[2], seconds=0.1)
+    assert {"kerasnorm", "tf.function"} <= {row["name"] for row in rows}
+
+
+def test_failing_exporter_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """tf2onnx, which Keras' own export uses as well, writes an operator for GELU that ONNX doesn't have."""
+    model = functional((8,), keras.layers.Dense(3, activation="gelu"))
+    model.save(tmp_path / "model.keras")
+    export_model(model, tmp_path / "model.onnx")
+    rows = bench(tmp_path / "model.onnx", tmp_path / "model.keras", batches=[2], seconds=0.1)
+    assert {row["name"] for row in rows} == {"kerasnorm", "tf.function"}
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(
+        "Keras' export fails: the graph: expected an ONNX model that onnxruntime can run"
+    )
+    assert lines[1].startswith("tf2onnx route fails: ")
+
+
+def test_table() -> None:
+    lines = table(
+        [
+            {
+                "name": "kerasnorm",
+                "batch": 32,
+                "threads": 0,
+                "median_ms": 1.5,
+                "p05_ms": 1.25,
+                "p95_ms": 2.0,
+                "images_per_second": 21333.3,
+                "calls": 20,
+                "ratio": 1.0,
+            }
+        ]
+    ).splitlines()
+    assert lines[2] == "| 32 | all | kerasnorm | 1.500 | 1.250 .. 2.000 | 21,333 | 1.00 |"
+
+
+@pytest.fixture
+def command(here: Callable[..., Any]) -> Callable[..., Any]:
+    return partial(here, cli)
+
+
+def test_command_prints_the_table_and_writes_the_rows(tmp_path: Path, command: Callable[..., Any]) -> None:
     export_model(build_cnn("bn"), tmp_path / "model.onnx", Options(batch=2))
+    json_file = tmp_path / "rows.json"
+    code, output, errors = command(
+        tmp_path / "model.onnx", "--batches", 2, "--seconds", 0.05, "--json", json_file
+    )
+    assert (code, errors) == (0, "")
+    assert "| 2 | all | kerasnorm |" in output
+    (row,) = json.loads(json_file.read_text())
+    assert (row["batch"], row["threads"], row["ratio"]) == (2, 0, 1)
 
-    def call(*words: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["bench", str(tmp_path / "model.onnx"), *map(str, words)])
-        return cli()
 
-    assert call("--batches", 2, "--seconds", 0.05, "--json", tmp_path / "rows.json") == 0
-    assert "| 2 | all | kerasnorm |" in capsys.readouterr().out
-    assert json.loads((tmp_path / "rows.json").read_text())[0]["batch"] == 2
-    assert call("--batches", 3, "--seconds", 0.05) == 2
-    assert "expected a model that takes batches of 3; its batch is fixed" in capsys.readouterr().err
-    assert call("--batches", 0) == 2
-    assert "expected batches of 1 or more" in capsys.readouterr().err
+def test_unusable_options_are_one_line_and_exit_code_2(tmp_path: Path, command: Callable[..., Any]) -> None:
+    export_model(build_cnn("bn"), tmp_path / "model.onnx", Options(batch=2))
+    code, _, errors = command(tmp_path / "model.onnx", "--batches", 3, "--seconds", 0.05)
+    assert code == 2
+    assert "expected a model that takes batches of 3; its batch is fixed" in errors
+    code, _, errors = command(tmp_path / "model.onnx", "--batches", 0)
+    assert code == 2
+    assert "expected batches of 1 or more" in errors
