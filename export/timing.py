@@ -8,7 +8,7 @@ two medians.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypedDict
 
 import numpy as np
@@ -37,7 +37,7 @@ class Summary(TypedDict):
     calls: int
 
 
-def time_calls(calls: dict[str, Call], seconds: float, turn: float = TURN) -> dict[str, list[float]]:
+def time_calls(calls: Mapping[str, Call], seconds: float, turn: float = TURN) -> dict[str, list[float]]:
     """Time calls that take turns.
 
     Args:

@@ -1,9 +1,9 @@
-"""Export every architecture of keras.applications and record the figures in docs/bench/applications.json.
+"""Export every architecture of keras.applications and record the results in docs/bench/applications.json.
 
 usage: python scripts/bench_applications.py [MODEL ...]    (default: all; each in a process of its own)
 
-Weights are random, moving statistics, gammas and betas too. The models of TIMED are timed against Keras' own export
-of them, where that works; nothing else should run meanwhile.
+All weights are random, and so are moving statistics, gamma and beta. The models in TIMED are timed against Keras' own
+export, where that works. Run nothing else at the same time.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from export.timing import time_calls
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "docs/bench/applications.json"
 
-# One of each architecture is timed; its others have the same layers in other numbers.
+# One model of each architecture is timed; the others have the same layers, only more or fewer of them.
 TIMED = (
     *("VGG16", "Xception", "ResNet50", "ResNet50V2", "InceptionV3", "InceptionResNetV2"),
     *("MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "DenseNet121", "NASNetMobile"),
@@ -41,15 +41,15 @@ OTHERS = (
     *(f"ConvNeXt{size}" for size in ("Small", "Base", "Large", "XLarge")),
 )
 ATOL, RTOL = 1e-5, 1e-3
-# A turn takes tens of calls of the smaller models, some of the larger; a rival's threads have long come to rest.
+# A turn is long enough for several calls of the largest models, and for the previous model's threads to come to rest.
 REPEATS, SECONDS, TURN = 5, 2.0, 0.4
 
 
 def build(name: str, **options: Any) -> Any:
-    """An architecture with random weights that keep its activations of one size.
+    """Build an architecture with random weights that keep the scale of its activations.
 
-    Random moving statistics would make them grow or vanish from layer to layer, and the probabilities with them
-    0 and 1, which any graph reproduces. So they are those of a batch of random images, each changed by some
+    With random moving statistics, activations would grow or vanish from layer to layer until all probabilities are 0
+    or 1, which any graph reproduces. So the statistics are those of a batch of random images, each changed by about
     20 percent.
     """
     import keras
@@ -62,11 +62,11 @@ def build(name: str, **options: Any) -> Any:
             weight.assign(np.asarray(weight) * rng.uniform(0.5, 1.5, weight.shape))
         elif weight.name in ("beta", "bias"):
             weight.assign(rng.normal(0, 0.1, weight.shape))
-    norms = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0
-    # Small images leave few places of the last layers to take statistics over.
+    # Small images leave the last layers few positions to take statistics over.
     count = 4 if min(size or 224 for size in model.input_shape[1:3]) > 128 else 24
     model(images(model, count if norms else 1, rng), training=bool(norms))
     for layer, momentum in zip(norms, momenta, strict=True):
@@ -78,15 +78,18 @@ def build(name: str, **options: Any) -> Any:
 
 
 def images(model: Any, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Random images for a model, pixels 0..255."""
+    """Random images of a model's input size, pixels 0..255."""
     shape = [size or 224 for size in model.input_shape[1:3]]
     return rng.uniform(0, 255, (count, *shape, 3)).astype(np.float32)
 
 
 def check(model: Any, batches: tuple[int, ...], **options: Any) -> tuple[Any, Any]:
-    """Convert by the direct route and compare; the conversion and its parity.
+    """Convert a model by the direct route and compare it with Keras.
 
-    The tolerance is for probabilities; for features, which have any size, it is relative to the largest.
+    The tolerance suits probabilities. For features, which have any scale, it is relative to the largest.
+
+    Returns:
+        The conversion, and the result of its parity check.
     """
     from export.convert import Options, convert
     from export.parity import check_parity
@@ -103,7 +106,7 @@ def check(model: Any, batches: tuple[int, ...], **options: Any) -> tuple[Any, An
 
 
 def measure(name: str) -> dict[str, Any]:
-    """The figures of one architecture."""
+    """Everything that is recorded of one architecture."""
     from export.convert import count_nodes
 
     import_tensorflow_quietly()
@@ -114,7 +117,7 @@ def measure(name: str) -> dict[str, Any]:
         "route": conversion.route,
         "nodes": sum(nodes.values()),
         "transposes": nodes.get("Transpose", 0),
-        # The images that are constant or of large mean are checked too, but lie far from what the statistics fit.
+        # The constant image and the one of large mean are checked, too, but are far from the moving statistics.
         "max_abs": max(d.max_abs for d in parity.differences if d.data.startswith("batch")),
         "argmax_agreement": min(
             d.argmax_agreement or 0.0 for d in parity.differences if d.data.startswith("batch")
@@ -130,7 +133,7 @@ def measure(name: str) -> dict[str, Any]:
 
 
 def export_by_keras(name: str, path: str) -> None:
-    """Keras' own export, which takes many times the model's memory: a process of its own."""
+    """Write Keras' own export, in a process of its own: it takes many times the memory of the model."""
     import_tensorflow_quietly()
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -138,7 +141,7 @@ def export_by_keras(name: str, path: str) -> None:
 
 
 def time_against_keras(name: str, size: int, ours: bytes) -> dict[str, Any]:
-    """Latency at batch 1 beside Keras' own export, turn by turn."""
+    """Time single images, in turn with Keras' own export."""
     import onnx
 
     from export.convert import count_nodes
@@ -150,15 +153,15 @@ def time_against_keras(name: str, size: int, ours: bytes) -> dict[str, Any]:
         )
         try:
             if done.returncode < 0:
-                raise MemoryError("killed for the memory that it takes")
+                raise MemoryError("killed, because it takes too much memory")
             if done.returncode:
                 raise RuntimeError(done.stderr.strip().splitlines()[-1])
             theirs = open_session(path)
             if len(theirs.get_inputs()) != 1:
-                raise ValueError(f"its graph has {len(theirs.get_inputs())} inputs in place of 1")
+                raise ValueError(f"its graph has {len(theirs.get_inputs())} inputs instead of 1")
         except Exception as error:
-            found = {"error": " ".join(str(error).replace(str(path), "its file").split())[:200]}
-            return {"keras": found, "speed": timed(size, ours, None)}
+            reason = " ".join(str(error).replace(str(path), "its file").split())[:200]
+            return {"keras": {"error": reason}, "speed": timed(size, ours, None)}
         nodes = count_nodes(onnx.load(path))
         return {
             "keras": {"nodes": sum(nodes.values()), "transposes": nodes.get("Transpose", 0)},
@@ -167,25 +170,25 @@ def time_against_keras(name: str, size: int, ours: bytes) -> dict[str, Any]:
 
 
 def timed(size: int, ours: bytes, theirs: Any) -> dict[str, float]:
-    """Medians of REPEATS turns; the ratio is the median of the turns' own."""
+    """Median times of REPEATS measurements; the ratio is the median of their ratios."""
     image = np.random.default_rng(2).uniform(0, 255, (1, size, size, 3)).astype(np.float32)
     sessions = {"ours": open_session(ours), **({"keras": theirs} if theirs else {})}
     feeds = {key: {session.get_inputs()[0].name: image} for key, session in sessions.items()}
     calls: dict[str, Callable[[], object]] = {
         key: partial(session.run, None, feeds[key]) for key, session in sessions.items()
     }
-    turns = []
+    medians = []
     for _ in range(REPEATS):
         times = time_calls(calls, SECONDS, TURN)
-        turns.append({key: float(np.median(values)) for key, values in times.items()})
-    found = {f"{key}_ms": float(np.median([turn[key] for turn in turns])) for key in sessions}
+        medians.append({key: float(np.median(values)) for key, values in times.items()})
+    result = {f"{key}_ms": float(np.median([one[key] for one in medians])) for key in sessions}
     if theirs:
-        found["ratio"] = float(np.median([turn["keras"] / turn["ours"] for turn in turns]))
-    return found
+        result["ratio"] = float(np.median([one["keras"] / one["ours"] for one in medians]))
+    return result
 
 
 def main() -> int:
-    """Measure the models named, or all, each in a process of its own; add each to the record as it comes."""
+    """Measure the named models, or all, each in a process of its own, and add each to the record when it is done."""
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(measure(sys.argv[2])))
         return 0

@@ -1,8 +1,8 @@
-"""Measure the exported MNIST models and record the figures in docs/bench/export.json, for scripts/tables.py.
+"""Measure the exported MNIST models and write docs/bench/export.json, from which scripts/tables.py makes its tables.
 
 usage: KERASNORM_DATA=FOLDER python scripts/bench_export.py
 
-Needs the runs of the README's training table in runs/, and MNIST. Nothing else should run meanwhile.
+Needs MNIST, and the runs of the README's training table in runs/. Run nothing else at the same time.
 """
 
 import json
@@ -22,7 +22,7 @@ from export.runtime import open_session
 
 ROOT = Path(__file__).resolve().parent.parent
 NORMS = ("bn", "ln", "gn")
-REPEATS = 5  # each figure is the median of so many whole measurements
+REPEATS = 5  # each number is the median of this many complete measurements
 
 KERAS_PREDICTION = """
 import os, sys
@@ -36,7 +36,7 @@ print(model.predict(image, verbose=0).argmax())
 
 
 def cold_start(model: Path, onnx: Path, image: Path) -> dict[str, float]:
-    """Seconds from process start to a printed prediction, by Keras and by export.infer, in turn."""
+    """Seconds from the start of a process to a printed prediction, for Keras and export.infer in turn."""
     commands = {
         "keras": [sys.executable, "-c", KERAS_PREDICTION, str(model), str(image)],
         "infer": [sys.executable, "-m", "export.infer", str(onnx), str(image)],
@@ -51,7 +51,7 @@ def cold_start(model: Path, onnx: Path, image: Path) -> dict[str, float]:
 
 
 def agreement(model_path: Path, graphs: dict[str, Path], images: np.ndarray) -> dict[str, dict[str, float]]:
-    """Largest difference of a probability from Keras, and classes that differ, over all test images."""
+    """The largest difference between a probability and Keras', and the number of different classes, on all images."""
     import keras
 
     model = keras.models.load_model(model_path)
@@ -63,16 +63,16 @@ def agreement(model_path: Path, graphs: dict[str, Path], images: np.ndarray) -> 
     for name, path in graphs.items():
         session = open_session(path)
         key = session.get_inputs()[0].name
-        got = np.concatenate([session.run(None, {key: part})[0] for part in parts])
+        actual = np.concatenate([session.run(None, {key: part})[0] for part in parts])
         result[name] = {
-            "max_abs": float(np.abs(got - expected).max()),
-            "classes_that_differ": int((got.argmax(1) != expected.argmax(1)).sum()),
+            "max_abs": float(np.abs(actual - expected).max()),
+            "classes_that_differ": int((actual.argmax(1) != expected.argmax(1)).sum()),
         }
     return result
 
 
 def measure(norm: str, folder: Path) -> dict[str, object]:
-    """All figures of one model."""
+    """Everything that is recorded of one model."""
     import keras
     import onnx
     from PIL import Image
@@ -93,8 +93,14 @@ def measure(norm: str, folder: Path) -> dict[str, object]:
     rows = []
     for index, row in enumerate(repeats[0]):
         same = [repeat[index] for repeat in repeats]
-        figures = {key: statistics.median(r[key] for r in same) for key in ("median_ms", "ratio")}
-        rows.append({"name": row["name"], "batch": row["batch"], **figures})
+        rows.append(
+            {
+                "name": row["name"],
+                "batch": row["batch"],
+                "median_ms": statistics.median(one["median_ms"] for one in same),
+                "ratio": statistics.median(one["ratio"] for one in same),
+            }
+        )
     return {
         "nodes": {"ours": len(onnx.load(ours).graph.node), "keras": len(onnx.load(theirs).graph.node)},
         "bytes": {"ours": ours.stat().st_size, "keras": theirs.stat().st_size},
@@ -105,7 +111,7 @@ def measure(norm: str, folder: Path) -> dict[str, object]:
 
 
 def main() -> int:
-    """Measure each norm and write the record."""
+    """Measure each model and write the record."""
     import_tensorflow_quietly()
     with tempfile.TemporaryDirectory() as folder:
         record = {norm: measure(norm, Path(folder)) for norm in NORMS}

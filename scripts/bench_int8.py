@@ -1,8 +1,8 @@
-"""Try static int8 quantization of the exported MNIST models; record accuracy and speed in docs/bench/int8.json.
+"""Quantize the exported MNIST models to int8 (static) and write their accuracy and speed to docs/bench/int8.json.
 
 usage: KERASNORM_DATA=FOLDER python scripts/bench_int8.py
 
-Needs the runs of the README's training table in runs/, and MNIST. Nothing else should run meanwhile.
+Needs MNIST, and the runs of the README's training table in runs/. Run nothing else at the same time.
 """
 
 import logging
@@ -28,13 +28,13 @@ CALIBRATION_IMAGES = 1024
 
 
 class Images(CalibrationDataReader):
-    """Training images in batches of 64."""
+    """The calibration images, in batches of 64."""
 
     def __init__(self, images: np.ndarray) -> None:
         self.batches = iter([{"image": images[i : i + 64]} for i in range(0, len(images), 64)])
 
-    def get_next(self) -> Any:
-        """The next batch, or None."""
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next batch; None after the last."""
         return next(self.batches, None)
 
 
@@ -61,20 +61,21 @@ def measure(norm: str, folder: Path) -> dict[str, Any]:
     sessions = {"float32": open_session(float32.read_bytes()), "int8": open_session(int8.read_bytes())}
     images: np.ndarray = data.x_test.astype("float32")
     result: dict[str, Any] = {}
-    for name, runtime in sessions.items():
-        parts = [runtime.run(None, {"image": images[i : i + 500]})[0] for i in range(0, len(images), 500)]
+    for name, session in sessions.items():
+        parts = [session.run(None, {"image": images[i : i + 500]})[0] for i in range(0, len(images), 500)]
         accuracy = float((np.concatenate(parts).argmax(1) == data.y_test).mean())
         result[name] = {"test_accuracy": accuracy, "median_ms": {}}
     for batch in (1, 32, 256):
         feed = {"image": images[:batch]}
-        times = time_calls({name: partial(s.run, None, feed) for name, s in sessions.items()}, seconds=4)
+        calls = {name: partial(session.run, None, feed) for name, session in sessions.items()}
+        times = time_calls(calls, seconds=4)
         for name, values in times.items():
             result[name]["median_ms"][str(batch)] = statistics.median(values)
     return result
 
 
 def main() -> int:
-    """Measure each norm and write the record."""
+    """Measure each model and write the record."""
     logging.disable(logging.WARNING)
     import_tensorflow_quietly()
     with tempfile.TemporaryDirectory() as folder:
