@@ -204,9 +204,16 @@ def parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m export.bench", description="Time an exported model on onnxruntime's CPU.")
     parser.add_argument("model", metavar="MODEL.onnx", help="a model that python -m export wrote")
     parser.add_argument("--against", metavar="MODEL.keras", help="compare with other ways to run this model")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 32], metavar="N", help="default: 1 32")
     parser.add_argument(
-        "--threads", type=int, nargs="+", default=[0], metavar="N", help="default: 0, all cores"
+        "--batches", type=int, nargs="+", default=[1, 32], metavar="N", help="batch sizes (default: 1 32)"
+    )
+    parser.add_argument(
+        "--threads",
+        type=int,
+        nargs="+",
+        default=[0],
+        metavar="N",
+        help="threads of one call (default: 0, all cores)",
     )
     parser.add_argument("--seconds", type=float, default=2.0, help="time for each batch size (default: 2)")
     parser.add_argument("--json", metavar="FILE", help="also write the rows to a JSON file")

@@ -156,7 +156,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--top", type=int, default=1, metavar="K", help="show the K most probable classes (default: 1)"
     )
-    parser.add_argument("--threads", type=int, default=0, metavar="N", help="default: 0, all cores")
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="threads of one call (default: 0, all cores)"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON object for each image")
     return parser
 

@@ -107,7 +107,8 @@ def _count_calls_from_0(model: dict[str, Any]) -> dict[str, Any]:
 
     def is_call(value: list[Any]) -> bool:
         # The lists around calls are seen, too: they start with another list.
-        return len(value) >= 3 and isinstance(value[0], str) and value[0] in sequential
+        is_node = len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int)
+        return is_node and value[0] in sequential
 
     def collect(value: Any) -> None:
         if isinstance(value, list) and is_call(value):
