@@ -38,13 +38,15 @@ def _load_layer(layer: keras.layers.Layer, saved: h5py.Group | None) -> None:
 def _keras_2_order(layer: keras.layers.Layer) -> tuple[list[Any], list[Any]]:
     """The trainable and the other weights of a layer, in the file's order; None for a weight to skip."""
     if isinstance(layer, keras.Model):
-        parts = [_keras_2_order(inner) for inner in layer.layers]
-        return [one for trained, _ in parts for one in trained], [
-            one for _, others in parts for one in others
-        ]
+        trained, others = [], []
+        for inner in layer.layers:
+            inner_trained, inner_others = _keras_2_order(inner)
+            trained += inner_trained
+            others += inner_others
+        return trained, others
     if isinstance(layer, WeightNormalization):
-        inner = layer.layer.weights
+        wrapped = layer.layer.weights
         # With data_init, tensorflow-addons keeps a copy of the layer for its first batch.
-        copy = [None] * len(inner) if layer.data_init else []
-        return [layer.g, layer.v, *(one for one in inner if one is not layer.v)], [layer.initialized, *copy]
+        copy = [None] * len(wrapped) if layer.data_init else []
+        return [layer.g, layer.v, *(one for one in wrapped if one is not layer.v)], [layer.initialized, *copy]
     return list(layer.trainable_weights), list(layer.non_trainable_weights)

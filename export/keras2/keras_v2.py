@@ -76,6 +76,6 @@ def _replace_arrays(group: h5py.Group, values: list[np.ndarray]) -> None:
 
 
 def _to_snake_case(name: str) -> str:
-    """The name of a class as Keras writes it into a file: `Conv2D` is `conv2d`, `BatchNormalization` with a `_`."""
+    """The name of a class as Keras writes it into the file, such as batch_normalization."""
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()

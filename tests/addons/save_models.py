@@ -1,6 +1,6 @@
-"""Save models with tensorflow-addons' own layers, in all formats, with what they compute.
+"""Save models with layers of tensorflow-addons in every format, with inputs and outputs.
 
-Runs where TensorFlow 2.15 and tensorflow-addons 0.23 are installed, which is not where kerasnorm runs:
+This needs TensorFlow 2.15 and tensorflow-addons 0.23, and so an environment of its own:
 
     python3.11 -m venv old && old/bin/pip install tensorflow-cpu==2.15.1 tensorflow-addons==0.23.0
     old/bin/python tests/addons/save_models.py FOLDER
@@ -22,7 +22,7 @@ addons = tfa.layers
 
 
 def cnn():
-    """Every layer of the family, and stock ones between them."""
+    """Every normalization of tensorflow-addons, and stock layers between them."""
     image = keras.Input((12, 12, 3), name="image")
     x = addons.WeightNormalization(layers.Conv2D(8, 3, activation="relu"), data_init=False, name="wn")(image)
     x = addons.GroupNormalization(4, epsilon=1e-5, name="gn")(x)
@@ -40,7 +40,7 @@ def cnn():
 
 
 def nested():
-    """A model within a model, called twice, two inputs, two outputs."""
+    """A model within a model, called twice; two inputs and two outputs."""
     inner = keras.Sequential(
         [
             layers.InputLayer((6, 6, 4)),
@@ -59,7 +59,7 @@ def nested():
 
 
 def sequence():
-    """Sequences: an embedding, a recurrent layer, group normalization without an image."""
+    """Layers of sequences: an embedding, recurrent layers, group normalization without an image."""
     return keras.Sequential(
         [
             layers.InputLayer((7,), dtype="int32"),
@@ -74,7 +74,7 @@ def sequence():
 
 
 def stock():
-    """No layer of tensorflow-addons: Keras 3 does not read this one's .keras file either."""
+    """No layer of tensorflow-addons; Keras 3 can't read the .keras file of this model, either."""
     image = keras.Input((8, 8, 3))
     x = layers.DepthwiseConv2D(3)(image)
     x = layers.BatchNormalization(axis=[3])(x)
@@ -84,7 +84,7 @@ def stock():
 
 
 def save(model, folder, saved_model):
-    """Random weights, all formats, inputs and outputs."""
+    """Save a model with random weights in every format, with inputs and outputs."""
     rng = np.random.default_rng(7)
     inputs = [
         rng.integers(0, 11, (3, *x.shape[1:])).astype(np.int32)
@@ -93,7 +93,7 @@ def save(model, folder, saved_model):
         for x in model.inputs
     ]
     given = inputs if len(inputs) > 1 else inputs[0]
-    model(given)  # sets g of WeightNormalization, by the data where it is asked to
+    model(given)  # sets g of WeightNormalization, with data_init by these data
     for weight in model.weights:
         if weight.dtype == tf.bool:
             continue
@@ -111,7 +111,7 @@ def save(model, folder, saved_model):
 
 
 def save_gradients(folder):
-    """GroupNormalization: output and gradients, in float64."""
+    """Save the output and the gradients of GroupNormalization in float64."""
     rng = np.random.default_rng(3)
     arrays = {}
     for groups, channels in ((1, 16), (4, 16), (3, 12)):
@@ -133,11 +133,11 @@ def save_gradients(folder):
     np.savez_compressed(folder / "gradients.npz", **arrays)
 
 
-def save_refused(folder):
-    """What is not of the family: it has to be refused by its name."""
-    refused = keras.Sequential([layers.InputLayer((4,)), layers.Dense(4), addons.Maxout(2)], name="maxout")
-    refused.save(folder / "maxout.h5")
-    refused.save(folder / "maxout.keras")
+def save_unknown(folder):
+    """Save a model with a layer that export.keras2 doesn't know, and has to name in its error."""
+    unknown = keras.Sequential([layers.InputLayer((4,)), layers.Dense(4), addons.Maxout(2)], name="maxout")
+    unknown.save(folder / "maxout.h5")
+    unknown.save(folder / "maxout.keras")
 
 
 if __name__ == "__main__":
@@ -145,7 +145,7 @@ if __name__ == "__main__":
     out.mkdir(parents=True, exist_ok=True)
     for build in (cnn, nested, sequence, stock):
         tf.keras.utils.set_random_seed(1)
-        # The real package itself fails to write a SavedModel of a recurrent layer with weight normalization.
+        # tensorflow-addons can't write a SavedModel of a recurrent layer with weight normalization.
         save(build(), out, saved_model=build is not sequence)
     save_gradients(out)
-    save_refused(out)
+    save_unknown(out)
