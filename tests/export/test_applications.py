@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from bench_applications import TIMED, build, check
 
 from export.convert import count_nodes
+from scripts.bench_applications import TIMED, build, check
 
 SMALL = 96  # pixels; the smallest that all of them take
 

@@ -7,11 +7,11 @@ import keras
 import numpy as np
 import onnx
 import pytest
-from helpers import converted, functional, kinds, randomize, run
 
 from export.convert import Options, convert
 from export.lowerings import register_lowering
 from kerasnorm import build_cnn
+from tests.export.helpers import converted, functional, kinds, randomize, run
 
 L = keras.layers
 

@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import onnx
 import pytest
-from helpers import functional, randomize
 
 from export.__main__ import cli
 from kerasnorm import build_cnn
+from tests.export.helpers import functional, randomize
 
 L = keras.layers
 

@@ -5,8 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers import converted, functional, kinds, randomize
 from onnx import numpy_helper
+
+from tests.export.helpers import converted, functional, kinds, randomize
 
 L = keras.layers
 NORM = ("BatchNormalization", "InstanceNormalization", "LayerNormalization", "Mul", "Add")

@@ -5,9 +5,9 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers import converted, functional, kinds, randomize, run
 
 from export.convert import Options, convert
+from tests.export.helpers import converted, functional, kinds, randomize, run
 
 L = keras.layers
 FORMATS = ["channels_last", "channels_first"]

@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from helpers import converted, functional, kinds, randomize
 from keras import layers as L
 from keras import ops
 
 from export.convert import Options, convert
+from tests.export.helpers import converted, functional, kinds, randomize
 
 NEWER = ("layer norm", "rms norm", "batch norm")  # the lowest Keras we take can't compute these
 RNG = np.random.default_rng(5)

@@ -1,11 +1,11 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 import onnx
 import pytest
-from helpers import functional, randomize
 from onnx import numpy_helper
 
 from export.convert import Conversion, Options, convert, convert_layerwise
@@ -13,6 +13,7 @@ from export.errors import CheckError, ParityError
 from export.export import check_layerwise, export_model
 from export.parity import check_parity, first_divergence, load_check_data
 from kerasnorm import build_cnn
+from tests.export.helpers import functional, randomize
 
 L = keras.layers
 MODEL = functional((8, 8, 1), L.Conv2D(4, 3), L.ReLU(), L.GroupNormalization(2), L.Flatten(), L.Dense(3))
@@ -148,8 +149,13 @@ def test_layerwise_names_the_first_layer_that_diverges() -> None:
 def test_check_data_of_the_right_shape(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
     model = randomize(build_cnn("bn"))
-    for names in ({"x_test": images, "y": images[:, 0, 0]}, {"image": images[..., None]}, {"other": images}):
-        np.savez(tmp_path / "data.npz", **names)
+    files: list[dict[str, Any]] = [
+        {"x_test": images, "y": images[:, 0, 0]},
+        {"image": images[..., None]},
+        {"other": images},
+    ]
+    for arrays in files:
+        np.savez(tmp_path / "data.npz", **arrays)
         [array] = load_check_data(str(tmp_path / "data.npz"), model)
         np.testing.assert_array_equal(array[..., 0], images)
     parity = check_parity(model, convert(model), Options(), data=[array])

@@ -3,9 +3,10 @@
 from typing import Any
 
 import keras
-from helpers import converted, randomize
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from tests.export.helpers import converted, randomize
 
 L = keras.layers
 
