@@ -88,6 +88,8 @@ def lower_one_hot(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """Class numbers as vectors with a single 1."""
     values = as_array([0, 1], g.output_dtypes[0])
     axis = operation.axis if operation.axis is not None else -1
-    # ONNX counts a negative class from the end, where Keras returns zeros. -1 is out of range of neither.
-    classes = g.op("Max", cast(g, g.keras_layout(x), "int64"), as_int64(-1))
-    return g.result(g.op("OneHot", classes, as_int64(operation.num_classes), values, axis=axis))
+    # ONNX counts a negative class from the end, where Keras returns zeros. The number of classes is out of range.
+    number = np.array(operation.num_classes, np.int64)
+    classes = cast(g, g.keras_layout(x), "int64")
+    classes = g.op("Where", g.op("Less", classes, np.zeros_like(number)), number, classes)
+    return g.result(g.op("OneHot", classes, number, values, axis=axis))
