@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -66,7 +67,7 @@ class _ModelLowering:
 
     def call(self, g: Builder, layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
         """Lower one call of a layer, an operation or a nested model."""
-        if kwargs.get("training"):
+        if kwargs.get("training") and not _trains_by_default(layer):
             # Another route doesn't help: the parity check can't compare what is random.
             raise UserError(
                 f"layer {g.name!r} ({type(layer).__name__}): expected a model for inference, got a layer that is "
@@ -123,3 +124,9 @@ class _ModelLowering:
         except Unsupported as error:
             hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
             raise Unsupported(f"{error}; {hint}") from error
+
+
+def _trains_by_default(layer: Any) -> bool:
+    """Whether `training` is True unless the caller says otherwise, as for Keras' augmentation layers."""
+    parameter = inspect.signature(layer.call).parameters.get("training")
+    return parameter is not None and parameter.default is True
