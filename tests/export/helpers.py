@@ -1,13 +1,36 @@
-"""What the export tests share: random weights, conversion and comparison."""
+"""What the export tests share: random weights, conversion with a parity check, and small models."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
+import pytest
 
 from export.convert import Conversion, Options, convert
 from export.parity import check_parity
 from export.runtime import open_session
+
+FORMATS = ["channels_last", "channels_first"]
+IMAGE_SHAPE = (5, 6, 4)
+CHANNELS = np.random.default_rng(5).uniform(0.5, 1.5, 4).astype("float32")  # a number for each channel
+
+# For `check_operation`: after an input, and after a convolution, whose output is in channels-first layout.
+in_either_layout = pytest.mark.parametrize(
+    "channels_first", [False, True], ids=["keras layout", "channels-first layout"]
+)
+
+
+def random_array(*shape: int, seed: int = 0) -> np.ndarray:
+    """Normally distributed float32 numbers."""
+    return np.random.default_rng(seed).normal(size=shape).astype("float32")
+
+
+def image_shape(
+    data_format: str, height: int | None = 9, width: int | None = 8, channels: int = 6
+) -> tuple[int | None, ...]:
+    """The shape of an image in a data format of Keras."""
+    return (height, width, channels) if data_format == "channels_last" else (channels, height, width)
 
 
 def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
@@ -23,6 +46,14 @@ def randomize(model: keras.Model, seed: int = 0) -> keras.Model:
             weight.assign(rng.normal(0, 1 / np.sqrt(fan_in), weight.shape))
         else:
             weight.assign(rng.normal(0, 0.5, weight.shape))
+    return model
+
+
+def make_gammas_positive(model: keras.Model) -> keras.Model:
+    """Replace each gamma by its absolute value, so that it can be moved past a max pool."""
+    for weight in model.weights:
+        if weight.name == "gamma":
+            weight.assign(np.abs(weight.numpy()))
     return model
 
 
@@ -43,6 +74,21 @@ def converted(
     parity = check_parity(model, conversion, chosen, atol=atol, rtol=rtol, data=sizes)
     assert parity.passed, parity.table()
     assert len({d.data for d in parity.differences}) >= 3
+    return conversion
+
+
+def check_operation(operation: Callable[[Any], Any], channels_first: bool = False) -> Conversion:
+    """Convert a model that applies an operation to an image, by the direct route, and compare.
+
+    Args:
+        operation: from an image of `IMAGE_SHAPE` to any tensor.
+        channels_first: insert a convolution, so that the image is in channels-first layout in the graph.
+    """
+    inputs = x = keras.Input(IMAGE_SHAPE, name="x")
+    if channels_first:
+        x = keras.layers.Conv2D(4, 3, padding="same")(x)
+    conversion = converted(randomize(keras.Model(inputs, operation(x))), rtol=1e-3)
+    assert conversion.route == "direct"
     return conversion
 
 

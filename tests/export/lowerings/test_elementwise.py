@@ -1,0 +1,104 @@
+"""Elementwise operations, and the layers that merge tensors, against Keras."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+from keras import layers as L
+from keras import ops
+
+from export.errors import UserError
+from tests.export.helpers import (
+    CHANNELS,
+    IMAGE_SHAPE,
+    check_operation,
+    converted,
+    in_either_layout,
+    kinds,
+    random_array,
+    randomize,
+)
+
+IMAGE = random_array(*IMAGE_SHAPE)
+CASES: dict[str, Callable[[Any], Any]] = {
+    "add number": lambda x: x + 3.0,
+    "subtract from number": lambda x: 2.0 - x,
+    "constants of channels": lambda x: (x - CHANNELS) / CHANNELS * CHANNELS + CHANNELS,
+    "multiply by image": lambda x: x * IMAGE,
+    "square minus x": lambda x: x * x - x,
+    "gate of channels": lambda x: x * ops.sigmoid(ops.mean(x, axis=(1, 2), keepdims=True)),
+    "gate of lower rank": lambda x: x * ops.mean(x, axis=(0, 1, 2)),
+    "divide": lambda x: x / (ops.absolute(x) + 1.0),
+    "number divided": lambda x: 1.0 / (ops.square(x) + 1.0),
+    "power": lambda x: ops.power(ops.absolute(x) + 0.1, 1.5),
+    "maximum and minimum": lambda x: ops.maximum(x, 0.3) + ops.minimum(x, CHANNELS),
+    "exp sqrt log": lambda x: ops.exp(x) + ops.sqrt(ops.abs(x)) + ops.log(ops.abs(x) + 1) - ops.negative(x),
+    "floor ceil sign": lambda x: ops.floor(x * 3) + ops.ceil(x * 3) + ops.sign(x),
+    "sin cos arctan": lambda x: ops.sin(x) + ops.cos(x) + ops.arctan(x) + ops.tanh(x) + ops.erf(x),
+    "rsqrt": lambda x: ops.rsqrt(ops.square(x) + 0.1) + ops.reciprocal(ops.square(x) + 1),
+    "clip": lambda x: ops.clip(x, -0.5, 0.25),
+    "where": lambda x: ops.where(x > 0.1, x, x * 0.1),
+    "where with channels": lambda x: ops.where(ops.logical_not(x >= CHANNELS), CHANNELS, x),
+    "logic": lambda x: ops.cast(ops.logical_or(ops.logical_and(x > 0, x < 1), x != x), "float32") - x,
+    "integers": lambda x: ops.cast(ops.cast(x * 4, "int32") + 2, "float32") * x,
+    "not equal": lambda x: ops.where(ops.not_equal(ops.sign(x), 1), x, 2.0),
+}
+
+
+@in_either_layout
+@pytest.mark.parametrize("name", CASES)
+def test_operation(name: str, channels_first: bool) -> None:
+    check_operation(CASES[name], channels_first)
+
+
+def test_arithmetic_with_constants_folds_into_convolutions() -> None:
+    x = inputs = keras.Input((8, 8, 3), name="x")
+    x = (L.Conv2D(4, 3)(x) * CHANNELS + 3.0) / 6.0
+    x = L.Conv2D(2, 3)(x - CHANNELS)
+    conversion = converted(randomize(keras.Model(inputs, x)))
+    assert kinds(conversion) == ["Transpose", "Conv", "Conv", "Transpose"]
+
+
+def test_arithmetic_with_constants_folds_into_dense_layers() -> None:
+    inputs = keras.Input((8, 8, 3), name="x")
+    x = L.Dense(5)(L.Dense(4)(inputs) * CHANNELS)
+    conversion = converted(randomize(keras.Model(inputs, x)))
+    assert kinds(conversion) == ["MatMul", "Add", "MatMul", "Add"]
+
+
+def test_clip_with_arrays_is_unsupported() -> None:
+    with pytest.raises(UserError, match="clip with arrays as bounds"):
+        check_operation(lambda x: ops.clip(x, -CHANNELS, CHANNELS))
+
+
+def test_where_without_values_is_unsupported() -> None:
+    with pytest.raises(UserError, match=r"\(Where\): where without values"):
+        check_operation(lambda x: ops.where(x > 0)[0])
+
+
+# Layers that merge tensors
+
+
+@pytest.mark.parametrize("kind", [L.Add, L.Subtract, L.Multiply, L.Average, L.Maximum, L.Minimum])
+@pytest.mark.parametrize("given", ["images", "vectors", "one image in channels-first layout"])
+def test_merging_layer(kind: Any, given: str) -> None:
+    shape = (4,) if given == "vectors" else (5, 6, 4)
+    inputs = [keras.Input(shape, name=name) for name in "ab"]
+    one, two = inputs
+    if given == "one image in channels-first layout":
+        one = L.Conv2D(4, 3, padding="same")(one)
+    converted(randomize(keras.Model(inputs, kind()([one, two]))))
+
+
+def test_merging_layer_broadcasts() -> None:
+    x = keras.Input((5, 6, 4))
+    squeezed = L.GlobalAveragePooling2D(keepdims=True)(x)
+    gate = L.Conv2D(4, 1, activation="sigmoid")(squeezed)
+    converted(randomize(keras.Model(x, L.Multiply()([L.Conv2D(4, 3, padding="same")(x), gate]))))
+
+
+def test_merging_tensors_of_different_ranks_is_unsupported() -> None:
+    x, y = keras.Input((5, 6, 4)), keras.Input((4,))
+    with pytest.raises(ValueError, match=r"tensors of different ranks \[4, 2\]"):
+        converted(keras.Model([x, y], L.Multiply()([x, y])))
