@@ -101,3 +101,9 @@ def run(conversion: Conversion, *arrays: np.ndarray) -> list[np.ndarray]:
 def kinds(conversion: Conversion) -> list[str]:
     """The operators of the graph, in order."""
     return [node.op_type for node in conversion.model.graph.node]
+
+
+def normalization_operators(conversion: Conversion) -> list[str]:
+    """The operators that a normalization, or its gamma and beta, left in the graph."""
+    names = ("BatchNormalization", "InstanceNormalization", "LayerNormalization", "Mul", "Add")
+    return [kind for kind in kinds(conversion) if kind in names]
