@@ -1,11 +1,17 @@
+"""The plumbing of the command lines: one line and an exit code for each error."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
 import pytest
 
-from export.command import Parser, run
-from export.errors import CheckError, UserError
+from export.command import Parser, run, set_tensorflow_environment
+from export.errors import CheckError, Unsupported, UserError
 
 
-def raising(error: BaseException):  # type: ignore[no-untyped-def]
-    def main(argv: object) -> int:
+def raising(error: BaseException) -> Callable[[Sequence[str] | None], int]:
+    def main(argv: Sequence[str] | None) -> int:
         raise error
 
     return main
@@ -15,6 +21,7 @@ def raising(error: BaseException):  # type: ignore[no-untyped-def]
     ("error", "code", "line"),
     [
         (UserError("expected a,\n  got b"), 2, "error: expected a, got b"),
+        (Unsupported("layer 'x'"), 2, "error: layer 'x'"),
         (CheckError("parity failed"), 1, "error: parity failed"),
         (KeyboardInterrupt(), 130, "error: interrupted; run the same command again"),
         (KeyboardInterrupt("use --resume"), 130, "error: use --resume"),
@@ -22,7 +29,7 @@ def raising(error: BaseException):  # type: ignore[no-untyped-def]
         (MemoryError(), 2, "error: expected more memory"),
     ],
 )
-def test_one_line_and_an_exit_code(
+def test_error_becomes_one_line_and_an_exit_code(
     error: BaseException, code: int, line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(raising(error)) == code
@@ -32,12 +39,19 @@ def test_one_line_and_an_exit_code(
     assert line in output.err
 
 
-def test_a_bug_keeps_its_traceback() -> None:
+def test_success_is_the_code_of_main(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(lambda argv: len(argv or ()), ["a", "b"]) == 2
+    assert capsys.readouterr().err == ""
+
+
+def test_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError, match="a bug"):
         run(raising(ZeroDivisionError("a bug")))
+    with pytest.raises(OSError, match="without a number"):
+        run(raising(OSError("without a number")))
 
 
-def test_usage_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     parser = Parser(prog="tool")
     parser.add_argument("--norm", choices=["bn"])
     with pytest.raises(SystemExit, match="2"):
@@ -45,3 +59,23 @@ def test_usage_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "invalid choice: 'x'" in message
+
+
+def test_closed_pipe_is_success() -> None:
+    """The reader of the output, such as `head`, closes it before everything is written."""
+    code = "import sys; from export.command import run; sys.exit(run(lambda argv: print('x' * 10**6) or 0))"
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert (process.wait(60), process.stderr.read()) == (0, b"")
+    process.stderr.close()
+
+
+def test_tensorflow_environment_keeps_what_the_user_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
+    set_tensorflow_environment()
+    assert (os.environ["TF_ENABLE_ONEDNN_OPTS"], os.environ["TF_CPP_MIN_LOG_LEVEL"]) == ("0", "3")

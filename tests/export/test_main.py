@@ -1,4 +1,4 @@
-"""python -m export, as a user runs it."""
+"""python -m export: options, output, errors and exit codes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -29,7 +29,7 @@ def export(here: Callable[..., Any]) -> Callable[..., Any]:
     return partial(here, cli)
 
 
-def test_a_model_and_its_report(command: Callable[..., Any], model: Path) -> None:
+def test_writes_the_model_and_its_report(command: Callable[..., Any], model: Path) -> None:
     done = command("export", model)
     assert (done.returncode, done.stderr) == (0, "")
     assert "probabilities  batch 32" in done.stdout
@@ -45,23 +45,31 @@ def test_options(export: Callable[..., Any], model: Path, tmp_path: Path) -> Non
     images = np.random.default_rng(0).integers(0, 256, (50, 28, 28), np.uint8)
     np.savez(tmp_path / "images.npz", x_test=images)
     out = tmp_path / "out.onnx"
-    words = ["--raw-pixels", "--input-layout", "nchw", "--batch", 2, "--check-data", tmp_path / "images.npz"]
+    options = [
+        "--raw-pixels",
+        "--input-layout",
+        "nchw",
+        "--batch",
+        2,
+        "--check-data",
+        tmp_path / "images.npz",
+    ]
     names = "a,b,c,d,e,f,g,h,i,j"
-    code, _, errors = export(model, "-o", out, *words, "--opset", 18, "--class-names", names)
+    code, _, errors = export(model, "-o", out, *options, "--opset", 18, "--class-names", names)
     assert (code, errors) == (0, "")
     graph = onnx.load(out).graph
     shape = [axis.dim_value for axis in graph.input[0].type.tensor_type.shape.dim]
     assert shape == [2, 1, 28, 28]
 
 
-def test_layerwise_writes_nothing(export: Callable[..., Any], model: Path) -> None:
+def test_layerwise_writes_no_file(export: Callable[..., Any], model: Path) -> None:
     code, output, _ = export(model, "--layerwise")
     assert code == 0
     assert "the outputs of all layers are equal within the tolerances" in output
     assert list(model.parent.iterdir()) == [model]
 
 
-def test_above_tolerance(export: Callable[..., Any], model: Path) -> None:
+def test_difference_above_tolerance_writes_no_file(export: Callable[..., Any], model: Path) -> None:
     code, output, errors = export(model, "--atol", 0, "--rtol", 0)
     assert code == 1
     assert errors.count("\n") == 1
@@ -70,7 +78,7 @@ def test_above_tolerance(export: Callable[..., Any], model: Path) -> None:
     assert list(model.parent.iterdir()) == [model]
 
 
-def test_help_answers_at_once(command: Callable[..., Any]) -> None:
+def test_help_takes_less_than_a_second(command: Callable[..., Any]) -> None:
     import time
 
     command("export", "--help")
@@ -80,12 +88,12 @@ def test_help_answers_at_once(command: Callable[..., Any]) -> None:
         assert time.monotonic() - start < 1
 
 
-def damaged(path: Path) -> Path:
+def damaged_model(path: Path) -> Path:
     path.with_name("part.keras").write_bytes(path.read_bytes()[:5000])
     return path.with_name("part.keras")
 
 
-def text(path: Path) -> Path:
+def text_file(path: Path) -> Path:
     path.with_name("text.keras").write_text("hello")
     return path.with_name("text.keras")
 
@@ -95,7 +103,7 @@ def lambda_layer(path: Path) -> Path:
     return path.with_name("lambda.keras")
 
 
-def custom(path: Path) -> Path:
+def custom_layer(path: Path) -> Path:
     class Mine(keras.layers.Layer):
         def call(self, x: Any) -> Any:
             return x
@@ -104,19 +112,19 @@ def custom(path: Path) -> Path:
     return path.with_name("custom.keras")
 
 
-def trains(path: Path) -> Path:
+def layer_in_training(path: Path) -> Path:
     x = keras.Input((3,))
     keras.Model(x, L.Dropout(0.5, name="always")(x, training=True)).save(path.with_name("trains.keras"))
     return path.with_name("trains.keras")
 
 
-def h5_text(path: Path) -> Path:
+def h5_text_file(path: Path) -> Path:
     path.with_name("text.h5").write_text("hello")
     return path.with_name("text.h5")
 
 
 @pytest.mark.parametrize(
-    ("make", "words", "message"),
+    ("make", "options", "message"),
     [
         (
             lambda path: path.with_name("none.keras"),
@@ -124,17 +132,17 @@ def h5_text(path: Path) -> Path:
             "none.keras: expected a Keras model, found no such file",
         ),
         (lambda path: path.parent, [], "a SavedModel of Keras 2, got another folder"),
-        (text, [], "text.keras: expected a Keras model, got a file that is no .keras archive"),
-        (h5_text, [], "text.h5: expected a Keras model that can be loaded"),
+        (text_file, [], "text.keras: expected a Keras model, got a file that is no .keras archive"),
+        (h5_text_file, [], "text.h5: expected a Keras model that can be loaded"),
         (
-            damaged,
+            damaged_model,
             [],
             "part.keras: expected a Keras model, got a file that is no .keras archive, or a part of one",
         ),
         (lambda_layer, [], "it has a Lambda layer, whose code is not run"),
-        (custom, [], "it needs a class that Keras does not have"),
+        (custom_layer, [], "it needs a class that Keras does not have"),
         (
-            trains,
+            layer_in_training,
             [],
             "layer 'always' (Dropout): expected a model for inference, got a layer that is called with training=True",
         ),
@@ -153,19 +161,19 @@ def h5_text(path: Path) -> Path:
         (lambda path: path, ["--route", "best"], "argument --route: invalid choice: 'best'"),
     ],
 )
-def test_wrong_use_is_one_line_and_exit_code_2(
-    export: Callable[..., Any], model: Path, make: Callable[[Path], Path], words: list[object], message: str
+def test_unusable_input_is_one_line_and_exit_code_2(
+    export: Callable[..., Any], model: Path, make: Callable[[Path], Path], options: list[object], message: str
 ) -> None:
     given = make(model)
     before = sorted(path.name for path in model.parent.iterdir())
-    code, _, errors = export(given, *words)
+    code, _, errors = export(given, *options)
     assert code == 2
     assert errors.count("\n") == 1, errors
     assert message in errors
     assert sorted(path.name for path in model.parent.iterdir()) == before
 
 
-def test_a_layer_without_lowering_on_the_direct_route(export: Callable[..., Any], tmp_path: Path) -> None:
+def test_unsupported_layer_on_the_direct_route(export: Callable[..., Any], tmp_path: Path) -> None:
     functional((5, 3), L.LSTM(4, name="memory"), L.Dense(2)).save(tmp_path / "lstm.keras")
     code, _, errors = export(tmp_path / "lstm.keras", "--route", "direct")
     assert code == 2

@@ -1,0 +1,171 @@
+"""lower_model: nested and shared models, custom layers, masks, training."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from export.builder import Builder, Tensor
+from export.convert import Options, convert
+from export.errors import Unsupported, UserError
+from export.lower import lower_model
+from export.lowerings import DEFAULT, Registry
+from tests.export.helpers import converted, functional, kinds, randomize
+
+L = keras.layers
+
+
+def test_nested_and_shared_models() -> None:
+    block = keras.Sequential([L.Conv2D(4, 3, padding="same"), L.BatchNormalization(), L.ReLU()], name="block")
+    inner_input = keras.Input((6, 6, 4))
+    inner = keras.Model(inner_input, block(L.GroupNormalization(2)(inner_input)), name="inner")
+    x = keras.Input((6, 6, 4), name="x")
+    y = inner(inner(x))  # shared with itself
+    model = randomize(keras.Model(x, L.Dense(3)(L.GlobalAveragePooling2D()(L.Add()([y, inner(x)])))))
+    converted(model)
+    converted(randomize(keras.Sequential([keras.Input((6, 6, 4)), inner, L.Flatten(), L.Dense(2)])))
+
+
+def test_layer_called_with_training_is_refused() -> None:
+    x = keras.Input((6,))
+    model = keras.Model(x, L.Dropout(0.5, name="always")(x, training=True))
+    with pytest.raises(
+        ValueError,
+        match=r"layer 'always' \(Dropout\): expected a model for inference, got a layer that is called with",
+    ):
+        convert(model)
+
+
+def test_mask_is_left_to_tf2onnx() -> None:
+    x = inputs = keras.Input((6,), dtype="int32", name="x")
+    x = L.Embedding(5, 4, mask_zero=True, name="words")(x)
+    model = randomize(keras.Model(inputs, L.GlobalAveragePooling1D()(x)))
+    conversion = convert(model, Options())
+    assert (conversion.route, "layer 'words' (Embedding)" in conversion.reason) == ("tf2onnx", True)
+    numbers = np.array([[1, 2, 0, 0, 3, 0], [0, 0, 4, 1, 1, 2]], np.int32)
+    data = [np.repeat(numbers, 2, axis=0)]
+    assert converted(model, route="auto", sizes=data).route == "tf2onnx"
+
+
+# Custom layers
+
+
+class Scale(keras.layers.Layer):
+    """What a user writes: weights, layers within, and the variable on either side."""
+
+    def build(self, shape: Any) -> None:
+        self.gamma = self.add_weight(shape=(shape[-1],), name="gamma")
+        self.inner = keras.layers.Dense(shape[-1], activation="relu")
+        self.inner.build(shape)
+
+    def call(self, x: Any, training: bool = False) -> Any:
+        if training:
+            x = x + 100.0
+        return self.gamma * self.inner(x) + ops.mean(x, axis=-1, keepdims=True) * self.gamma
+
+
+def test_custom_layer_is_lowered_by_its_operations() -> None:
+    model = functional((6, 6, 4), L.Conv2D(4, 3), Scale(), L.Conv2D(2, 3))
+    calls = [len(layer._inbound_nodes) for layer in model._flatten_layers()]
+    product = keras.Variable.__mul__
+    conversion = converted(model)
+    assert conversion.route == "direct"
+    assert keras.Variable.__mul__ is product
+    assert [len(layer._inbound_nodes) for layer in model._flatten_layers()] == calls
+    assert converted(model).model.graph.node[0].op_type == conversion.model.graph.node[0].op_type
+
+
+def test_subclassed_model_within_a_functional_model() -> None:
+    class Block(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = L.Dense(4, activation="tanh"), L.Dense(4)
+
+        def call(self, x: Any) -> Any:
+            return x + self.second(self.first(x))
+
+    assert converted(functional((4,), Block(), L.Dense(2))).route == "direct"
+
+
+def test_custom_layer_that_does_nothing_in_inference_writes_no_nodes() -> None:
+    class Noise(keras.layers.Layer):
+        def call(self, x: Any, training: bool = False) -> Any:
+            return x + keras.random.normal(ops.shape(x)) if training else x
+
+    assert kinds(converted(functional((4,), L.Dense(4), Noise(), L.Dense(2)))) == ["Gemm", "Gemm"]
+
+
+def test_custom_layer_that_trains_by_default_is_lowered_in_inference() -> None:
+    class Noise(keras.layers.Layer):
+        def call(self, x: Any, training: bool = True) -> Any:
+            return x + keras.random.normal(ops.shape(x)) if training else x
+
+    assert kinds(converted(functional((4,), L.Dense(4), Noise(), L.Dense(2)))) == ["Gemm", "Gemm"]
+
+
+def test_operation_without_lowering_is_unsupported() -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, ops.cumsum(inputs, axis=1))
+    with pytest.raises(
+        UserError,
+        match=r"\(Cumsum\): unsupported operation; add a lowering with export\.lowerings\.register_operation",
+    ):
+        convert(model, Options(route="direct"))
+
+
+# Names and the arguments of lowerings
+
+
+def lower(
+    model: keras.Model, *registries: Registry, observed: list[str] | None = None
+) -> tuple[Builder, list[Tensor]]:
+    g = Builder.of_new_graph(17)
+    inputs = [
+        g.tensor(g.op("Identity", 0.0), tuple(x.shape), dtype=str(x.dtype))
+        for x in keras.tree.flatten(model.inputs)
+    ]
+    names = [] if observed is None else observed
+    return g, lower_model(g, model, inputs, [*registries, DEFAULT], lambda name, outputs: names.append(name))
+
+
+def test_observer_is_called_after_each_layer_of_nested_models() -> None:
+    x = keras.Input((4,), name="x")
+    inner = keras.Model(x, L.ReLU(name="relu")(L.Dense(3, name="dense")(x)), name="inner")
+    observed: list[str] = []
+    g, [output] = lower(functional((4,), inner, L.Dense(2, name="end")), observed=observed)
+    assert observed == ["inner/dense", "inner/relu", "inner", "end"]
+    assert [node.name for node in g.graph] == [
+        "Identity",
+        "inner/dense/Gemm",
+        "inner/relu/Relu",
+        "end/Gemm",
+    ]
+    assert (output.shape, output.dtype) == ((None, 2), "float32")
+
+
+def test_lowering_receives_the_context_of_its_call() -> None:
+    seen: list[tuple[Any, ...]] = []
+    mine = Registry()
+
+    @mine.register_lowering(L.ReLU)
+    def lower_relu(g: Builder, layer: keras.layers.ReLU, x: Tensor) -> Tensor:
+        seen.append((g.name, g.output_shapes, g.output_dtypes, layer.name, x.shape))
+        return x
+
+    lower(functional((5, 3), L.ReLU(name="one"), L.Flatten(), L.ReLU(name="two")), mine)
+    assert seen == [
+        ("one", ((None, 5, 3),), ("float32",), "one", (None, 5, 3)),
+        ("two", ((None, 15),), ("float32",), "two", (None, 15)),
+    ]
+
+
+def test_lowering_that_returns_something_else_is_unsupported() -> None:
+    mine = Registry()
+    mine.register_lowering(L.ReLU)(lambda g, layer, x: x.value)
+    with pytest.raises(
+        Unsupported,
+        match=r"layer 'one' \(ReLU\): its lowering returned .*, expected a Tensor of shape \(None, 3\)",
+    ):
+        lower(functional((3,), L.ReLU(name="one")), mine)
