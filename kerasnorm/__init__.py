@@ -1,7 +1,7 @@
 """Batch, Layer and Group Normalization on a small CNN in Keras 3.
 
-This file is the list of what is public. A name is imported from its module when it is first used, so
-that a command's --help answers before TensorFlow is loaded.
+This file lists what is public. A name is imported from its module when it is first used, so that `--help` of a
+command does not load TensorFlow.
 """
 
 from importlib import import_module
@@ -16,6 +16,7 @@ _HOME = {
     "step_decay": "callbacks",
     "Dataset": "data",
     "load_data": "data",
+    "Augmentation": "augment",
     "augment_images": "augment",
     "training_batches": "augment",
     "restore": "speed",
@@ -37,7 +38,7 @@ _HOME = {
 __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
-    from kerasnorm.augment import augment_images, training_batches
+    from kerasnorm.augment import Augmentation, augment_images, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, StepDecay, step_decay
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.image_plots import plot_misclassified, plot_shared, unnormalize
@@ -52,7 +53,10 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'kerasnorm' has no attribute {name!r}")
-    return getattr(import_module(f"kerasnorm.{_HOME[name]}"), name)
+    value = getattr(import_module(f"kerasnorm.{_HOME[name]}"), name)
+    # Importing the module kerasnorm.train has set the attribute `train` to the module; this sets it to the function.
+    globals()[name] = value
+    return value
 
 
 def __dir__() -> list[str]:

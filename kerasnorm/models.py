@@ -1,4 +1,4 @@
-"""build_cnn: the CNN of the study, with each normalization, as a functional model of stock Keras layers."""
+"""build_cnn: the CNN of the study, as a functional model of stock Keras layers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import keras
 import numpy as np
 
 from export.errors import UserError
-from kerasnorm.recipes import check_norm
+from kerasnorm.norms import Norm, get_norm, with_groups
 from kerasnorm.regularizers import l1l2
-
-EPSILON = 1e-5  # PyTorch's default, for all three normalizations; Keras' is 1e-3
 
 
 def build_cnn(
@@ -36,47 +34,38 @@ def build_cnn(
 
     Two blocks, a 2x2 max pooling, `blocks` more blocks, global average pooling and a linear classifier
     without bias. A block is: convolution 3x3, valid, without bias -> ReLU -> normalization -> dropout.
-    With the defaults it has 9,680 trainable parameters for each normalization, and for bn 160 moving
-    statistics besides.
-
-    The normalizations, all with gamma and beta per channel and epsilon 1e-5, (x - mean) / sqrt(variance
-    + epsilon) * gamma + beta, differ in which values share a mean and a variance:
-
-    - `bn`: a channel over the batch, H and W (Ioffe and Szegedy 2015, arXiv:1502.03167); running averages
-      with momentum 0.9.
-    - `ln`: an image over H, W and all channels (Ba et al. 2016, arXiv:1607.06450), which is
-      `GroupNormalization(groups=1)`. Keras' `LayerNormalization` is another thing: its default takes the
-      channels of one pixel, and over axes (1, 2, 3) it has a gamma for each of H*W*C values.
-    - `gn`: an image over H, W and one group of neighbouring channels (Wu and He 2018, arXiv:1803.08494).
+    With the defaults it has 9,680 trainable parameters for each normalization of the study, and bn has another 160
+    moving statistics. See `kerasnorm.norms` for what the normalizations compute.
 
     Args:
-        norm: 'bn', 'ln' or 'gn'.
+        norm: 'bn', 'ln' or 'gn', or another key of `kerasnorm.norms.NORMS`.
         input_shape: (height, width, channels) of the images.
         num_classes: number of outputs, 2 or more.
         filters: channels of each convolution.
         blocks: blocks after the max pooling.
         dropout: share of activations dropped in training, 0 <= dropout < 1.
-        groups: gn only: number of groups; it must divide `filters`. None: groups of 4 channels.
+        groups: number of groups, for a normalization that has groups (gn); it must divide `filters`.
+            None: groups of 4 channels.
         l1: factor on the mean absolute value of each penalized tensor; see `regularizers.l1l2`.
         l2: coupled weight decay of each penalized tensor; see `regularizers.l1l2`.
-        penalize: 'kernels', or 'all' for gamma and beta too.
+        penalize: 'kernels', or 'all' for gamma and beta as well.
         pixel_mean: mean of the pixels scaled to 0..1; a number, or one for each channel.
         pixel_std: standard deviation of the pixels scaled to 0..1; likewise.
-        logits: leave the softmax out.
-        dtype: dtype or dtype policy of the layers; None takes Keras' own.
+        logits: return logits, without the softmax.
+        dtype: dtype or dtype policy of the layers; None: Keras' default.
         name: the model's name; None: 'cnn_' + norm.
 
     Returns:
         A model from (batch, height, width, channels), pixels 0..255, to (batch, num_classes). The pixels
-        are scaled and normalized inside, by its first layer.
+        are scaled and normalized by the model's first layer.
 
     Raises:
-        UserError: an argument is out of range, or the image too small for the convolutions.
+        UserError: an argument is out of range, or the images are too small for the convolutions.
     """
-    check_norm(norm)
+    record = get_norm(norm)
     shape = tuple(int(size) for size in input_shape)
-    _check_arguments(norm, shape, num_classes, filters, blocks, dropout, groups, penalize)
-    if norm == "gn":
+    _check_arguments(record, shape, num_classes, filters, blocks, dropout, groups, penalize)
+    if record.has_groups:
         groups = filters // 4 if groups is None else groups
 
     def conv(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
@@ -94,17 +83,13 @@ def build_cnn(
 
     def normalization(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
         penalty = l1l2(l1, l2, (filters,)) if penalize == "all" else None
-        options = {
-            "axis": -1,
-            "epsilon": EPSILON,
-            "gamma_regularizer": penalty,
-            "beta_regularizer": penalty,
-            "dtype": dtype,
-            "name": f"norm{index}",
-        }
-        if norm == "bn":
-            return keras.layers.BatchNormalization(momentum=0.9, **options)(x)
-        return keras.layers.GroupNormalization(groups=1 if norm == "ln" else groups, **options)(x)
+        return record.layer(
+            groups,
+            gamma_regularizer=penalty,
+            beta_regularizer=penalty,
+            dtype=dtype,
+            name=f"norm{index}",
+        )(x)
 
     inputs = keras.Input(shape, name="image", dtype=dtype and keras.DTypePolicy(dtype).compute_dtype)
     x = _normalize_pixels(shape[-1], pixel_mean, pixel_std, dtype)(inputs)
@@ -131,12 +116,12 @@ def build_cnn(
 
 
 def pytorch_uniform() -> keras.initializers.Initializer:
-    """PyTorch's start for the kernels of Conv2d and Linear: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
+    """Return PyTorch's initializer for the kernels of Conv2d and Linear: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
     return keras.initializers.VarianceScaling(1 / 3, mode="fan_in", distribution="uniform")
 
 
 def smallest_image(blocks: int) -> int:
-    """The smallest height and width, in pixels, that leaves one pixel after all convolutions."""
+    """Return the smallest height and width, in pixels, that leave one pixel after all convolutions."""
     return 2 * (1 + 2 * blocks) + 4
 
 
@@ -154,13 +139,13 @@ def _normalize_pixels(
     scale, offset = 1 / (255 * stds), -means / stds
     scale, offset = np.broadcast_arrays(scale, offset)
     if scale.size == 1:
-        # A NumPy scalar keeps its float64 through Keras' cast; a Python float would pass through float32.
+        # A NumPy scalar stays float64 in Keras' cast; a Python float would be rounded to float32.
         return keras.layers.Rescaling(scale[0], offset[0], dtype=dtype, name="normalize_pixels")
     return keras.layers.Rescaling(scale.tolist(), offset.tolist(), dtype=dtype, name="normalize_pixels")
 
 
 def _check_arguments(
-    norm: str,
+    norm: Norm,
     shape: tuple[int, ...],
     num_classes: int,
     filters: int,
@@ -188,9 +173,12 @@ def _check_arguments(
         raise UserError(f"dropout: expected 0 <= dropout < 1, got {dropout}")
     if penalize not in ("kernels", "all"):
         raise UserError(f"penalize: expected 'kernels' or 'all', got {penalize!r}")
-    if norm != "gn" and groups is not None:
-        raise UserError(f"groups: expected none for norm {norm!r}, got {groups}; only 'gn' has groups")
-    if norm == "gn" and groups is None and filters % 4:
+    if groups is not None and not norm.has_groups:
+        raise UserError(
+            f"groups: expected None for norm {norm.key!r}, got {groups}; "
+            f"normalizations with groups: {', '.join(with_groups())}"
+        )
+    if norm.has_groups and groups is None and filters % 4:
         raise UserError(
             f"filters: expected a multiple of 4 (groups of 4 channels), got {filters}; or set groups"
         )

@@ -1,16 +1,14 @@
-"""Checkpoints of the study's network in PyTorch, read into our model and back; `python -m kerasnorm.pytorch`.
+"""Checkpoints of the study's network in PyTorch, to Keras and back. `python -m kerasnorm.pytorch` is its command.
 
-A checkpoint is a `state_dict` of numbered convolutions and normalizations, whatever its modules are called:
-convolution kernels (4 axes, the last of them the classifier's, 1x1), and for each normalization a `weight`, a
-`bias` and, for bn, a `running_mean` and a `running_var`. PyTorch itself is needed for `.pt` files only; a
-`.npz` file of the same arrays does without.
+A checkpoint is a `state_dict` of numbered convolutions and normalizations, whatever the names of its modules:
+convolution kernels (4 axes; the last is the classifier, 1x1), and for each normalization the vectors that its record
+in `kerasnorm.norms` names. Only `.pt` and `.pth` files need PyTorch; `.npz` files of the same arrays do not.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,34 +16,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.arrays import read_npz
-from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import UserError
 from export.files import write_whole
-from kerasnorm.recipes import NORMS, check_norm
+from kerasnorm.norms import NORMS, get_norm
 
 if TYPE_CHECKING:
     import keras
 
 TORCH_SUFFIXES = (".pt", ".pth")
 
-# The parameters of a normalization: name in PyTorch -> name in Keras.
-_NORMALIZATION = {
-    "weight": "gamma",
-    "bias": "beta",
-    "running_mean": "moving_mean",
-    "running_var": "moving_variance",
-}
-_STATISTICS = ("running_mean", "running_var")
-
 
 def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
-    """The arrays of a checkpoint, in its order; a `state_dict` within a dictionary is found.
+    """Read the arrays of a checkpoint, in its order; the `state_dict` may be an entry of a dictionary.
 
     Args:
-        path: a `.pt` or `.pth` file, read with `weights_only=True` so that no code of it runs, or `.npz`.
+        path: a `.npz` file, or a `.pt` or `.pth` file, which is read with `weights_only=True` so that none of its
+            code runs.
 
     Raises:
-        UserError: the file is missing, damaged, not a checkpoint, or PyTorch is not installed.
+        UserError: the file is missing, damaged or not a checkpoint, or PyTorch is not installed.
     """
     path = Path(path)
     if path.suffix == ".npz":
@@ -59,16 +48,14 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     if path.suffix not in TORCH_SUFFIXES:
         raise UserError(f"{path}: expected a .pt, .pth or .npz checkpoint, got {path.suffix or 'no suffix'}")
     if not path.is_file():
-        raise UserError(f"{path}: expected a PyTorch checkpoint, found no file of that name")
+        raise UserError(f"{path}: expected a PyTorch checkpoint, got no file of that name")
     torch = _torch(path)
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise whatever a damaged file provokes
+    except Exception as error:  # torch and pickle raise many kinds for damaged files
         reason = str(error).split("\n")[0][:200] or type(error).__name__
         if "weights_only" in str(error) or "Unsupported" in str(error):
-            reason = (
-                "it holds more than weights, and code of a stranger's is not run; save model.state_dict()"
-            )
+            reason = "it holds more than weights, and its code is not run; save model.state_dict()"
         raise UserError(f"{path}: expected a readable checkpoint: {reason}") from error
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
@@ -81,10 +68,10 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
 
 
 def write_state_dict(path: str | Path, state: Mapping[str, np.ndarray]) -> None:
-    """Write a checkpoint as `.pt`, `.pth` or `.npz`, whole or not at all.
+    """Write a checkpoint as `.pt`, `.pth` or `.npz`, completely or not at all.
 
     Raises:
-        UserError: the suffix is another, PyTorch is needed and not installed, or the file can't be written.
+        UserError: the suffix is a different one, PyTorch is needed but not installed, or the file can't be written.
     """
     path = Path(path)
     if path.suffix == ".npz":
@@ -103,7 +90,7 @@ def _torch(path: Path) -> Any:
         import torch
     except ImportError as error:
         raise UserError(
-            f"{path}: expected PyTorch for a {path.suffix} file, found none; pip install torch, or use .npz"
+            f"{path}: expected PyTorch for a {path.suffix} file, got none; pip install torch, or use .npz"
         ) from error
     return torch
 
@@ -111,11 +98,11 @@ def _torch(path: Path) -> Any:
 def model_from_state_dict(
     state: Mapping[str, np.ndarray], norm: str, image_size: int = 28, **options: Any
 ) -> keras.Model:
-    """`build_cnn`'s model with the weights of a PyTorch network of the study's kind.
+    """Return `build_cnn`'s model with the weights of a PyTorch network of the same kind.
 
     Args:
         state: names and arrays: convolution kernels (out, in, height, width), vectors of the normalizations.
-        norm: 'bn', 'ln' or 'gn'; the arrays of ln and gn look the same, so it must be said.
+        norm: a key of NORMS. It can't be found out: the arrays of ln and gn look the same.
         image_size: height and width of the images, in pixels.
         options: further arguments of `build_cnn`, such as `groups`, `dropout` or `dtype`.
 
@@ -124,21 +111,19 @@ def model_from_state_dict(
     """
     from kerasnorm.models import build_cnn
 
-    check_norm(norm)
-    kernels, parts = _sort_out(state)
-    given = [name for name in _NORMALIZATION if name in parts]
-    wanted = [name for name in _NORMALIZATION if norm == "bn" or name not in _STATISTICS]
-    if given != wanted:
+    names = get_norm(norm).pytorch
+    kernels, vectors = _sort(state)
+    if set(vectors) != set(names):
         raise UserError(
-            f"state_dict: expected {', '.join(wanted)} in each normalization for norm {norm!r}, "
-            f"got {', '.join(given) or 'none'}"
+            f"state_dict: expected {', '.join(names)} in each normalization for norm {norm!r}, "
+            f"got {', '.join(vectors) or 'none'}"
         )
     *convolutions, head = kernels
     count = len(convolutions)
-    if count < 3 or any(len(vectors) != count for vectors in parts.values()):
+    if count < 3 or any(len(arrays) != count for arrays in vectors.values()):
         raise UserError(
             "state_dict: expected 3 or more convolutions, a normalization after each, and a classifier, "
-            f"got {len(kernels)} kernels and {max(map(len, parts.values()))} normalizations"
+            f"got {len(kernels)} kernels and {max(map(len, vectors.values()))} normalizations"
         )
     if head.shape[2:] not in ((), (1, 1)):
         raise UserError(f"state_dict: expected a 1x1 classifier at the end, got a kernel of {head.shape}")
@@ -154,7 +139,7 @@ def model_from_state_dict(
     values = {"head": {"kernel": head.reshape(head.shape[:2]).T}}
     for index, kernel in enumerate(convolutions):
         values[f"conv{index}"] = {"kernel": kernel.transpose(2, 3, 1, 0)}
-        values[f"norm{index}"] = {_NORMALIZATION[name]: parts[name][index] for name in parts}
+        values[f"norm{index}"] = {names[name]: arrays[index] for name, arrays in vectors.items()}
     for layer, weights in values.items():
         for weight in model.get_layer(layer).weights:
             value = weights[weight.name]
@@ -166,37 +151,40 @@ def model_from_state_dict(
     return model
 
 
-def _sort_out(state: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]]]:
-    """The kernels in order, and the vectors of the normalizations by name, each in order."""
+def _sort(state: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]]]:
+    """Return the kernels in order, and the vectors of the normalizations by name, each in order."""
+    known = dict.fromkeys(name for norm in NORMS.values() for name in norm.pytorch)
     kernels: list[np.ndarray] = []
-    parts: dict[str, list[np.ndarray]] = {}
+    vectors: dict[str, list[np.ndarray]] = {}
     for name, array in state.items():
         last = name.rsplit(".", 1)[-1]
         if last == "num_batches_tracked":
             continue
         if not np.issubdtype(array.dtype, np.floating) or not np.isfinite(array).all():
-            raise UserError(f"state_dict: expected finite floats in {name}, got {array.dtype} with others")
+            raise UserError(
+                f"state_dict: expected finite floats in {name}, got {array.dtype} with other values"
+            )
         if array.ndim in (2, 4) and last == "weight":
             kernels.append(array)
-        elif array.ndim == 1 and last in _NORMALIZATION:
-            parts.setdefault(last, []).append(array)
+        elif array.ndim == 1 and last in known:
+            vectors.setdefault(last, []).append(array)
         else:
             raise UserError(
-                "state_dict: expected kernels (4 axes) and vectors of normalizations (weight, bias, running_mean, "
-                f"running_var), got {name} with shape {array.shape}"
+                f"state_dict: expected kernels (4 axes) and vectors of normalizations ({', '.join(known)}), "
+                f"got {name} with shape {array.shape}"
             )
-    if len(kernels) < 2 or not parts or any(kernel.ndim != 4 for kernel in kernels[:-1]):
+    if len(kernels) < 2 or not vectors or any(kernel.ndim != 4 for kernel in kernels[:-1]):
         raise UserError(
             f"state_dict: expected convolutions, normalizations and a classifier, got {', '.join(state) or 'nothing'}"
         )
-    return kernels, parts
+    return kernels, vectors
 
 
 def state_dict_from_model(model: keras.Model) -> dict[str, np.ndarray]:
-    """The weights of a `build_cnn` model as PyTorch keeps them: conv0.weight, norm0.weight, ..., head.weight.
+    """Return the weights of a `build_cnn` model as PyTorch has them: conv0.weight, norm0.weight, ..., head.weight.
 
-    The order is that of the network, so `load_state_dict` of a module with other names takes them as
-    `dict(zip(module.state_dict(), ours.values()))`. The variance that Keras has gathered is the biased one.
+    They are in the order of the network, so a module with other names can load them as
+    `dict(zip(module.state_dict(), ours.values()))`. Keras' moving variance is the biased one.
 
     Raises:
         UserError: the model is not one of `build_cnn`.
@@ -207,10 +195,10 @@ def state_dict_from_model(model: keras.Model) -> dict[str, np.ndarray]:
     while f"conv{index}" in layers and f"norm{index}" in layers:
         state[f"conv{index}.weight"] = np.asarray(layers[f"conv{index}"].kernel).transpose(3, 2, 0, 1)
         vectors = {weight.name: np.asarray(weight) for weight in layers[f"norm{index}"].weights}
-        for torch_name, keras_name in _NORMALIZATION.items():
-            if keras_name in vectors:
-                state[f"norm{index}.{torch_name}"] = vectors[keras_name]
-        if "moving_mean" in vectors:
+        names = _pytorch_names(set(vectors))
+        for torch_name, keras_name in names.items():
+            state[f"norm{index}.{torch_name}"] = vectors[keras_name]
+        if "running_mean" in names:
             state[f"norm{index}.num_batches_tracked"] = np.array(0, np.int64)
         index += 1
     if not index or "head" not in layers:
@@ -222,44 +210,17 @@ def state_dict_from_model(model: keras.Model) -> dict[str, np.ndarray]:
     return state
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    parser = Parser(
-        prog="python -m kerasnorm.pytorch",
-        description="Convert a PyTorch checkpoint of the study's network to a Keras model, or back.",
+def _pytorch_names(weights: set[str]) -> Mapping[str, str]:
+    """Return the names of a normalization that has these Keras weights; ln and gn have the same."""
+    for norm in NORMS.values():
+        if set(norm.pytorch.values()) == weights:
+            return norm.pytorch
+    raise UserError(
+        f"expected the weights of one of the normalizations {', '.join(NORMS)}, got {', '.join(sorted(weights))}"
     )
-    parser.add_argument(
-        "source", metavar="SOURCE", help="a checkpoint (.pt, .pth, .npz), or a .keras model to convert back"
-    )
-    parser.add_argument("-o", "--out", required=True, metavar="FILE", help="the model, or the checkpoint")
-    parser.add_argument("--norm", choices=NORMS, help="the checkpoint's normalization")
-    parser.add_argument("--groups", type=int, metavar="N", help="gn only: number of groups (filters / 4)")
-    parser.add_argument("--image-size", type=int, default=28, metavar="N", help="pixels (default: 28)")
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and convert."""
-    arguments = parser().parse_args(argv)
-    source, out = Path(arguments.source), Path(arguments.out)
-    back = source.suffix == ".keras"
-    if not back and out.suffix != ".keras":
-        raise UserError(f"{out}: expected a name ending in .keras")
-    if not back and arguments.norm is None:
-        raise UserError("norm: expected the checkpoint's normalization, got none; give --norm bn, ln or gn")
-    import_tensorflow_quietly()
-    if back:
-        from export.load import load_model
-
-        state = state_dict_from_model(load_model(source))
-        write_state_dict(out, state)
-    else:
-        state = read_state_dict(source)
-        model = model_from_state_dict(state, arguments.norm, arguments.image_size, groups=arguments.groups)
-        write_whole(out, model.save)
-    print(f"{out}: {sum(array.size for array in state.values() if array.ndim):,} numbers from {source}")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    from kerasnorm.cli.pytorch import cli
+
+    sys.exit(cli())

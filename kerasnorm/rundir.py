@@ -1,16 +1,17 @@
-"""A run directory: which files it holds, when they appear, and how a run that was killed goes on.
+"""A run directory: which files it holds, when they appear, and how an interrupted run is resumed.
 
-    config.json        the recipe as used, data with its sha256, versions, seed; written first
-    history.csv        a row per finished epoch
-    checkpoint.npz     the whole state after the last finished epoch; gone when the run is complete
+    config.json        recipe, data with its sha256, versions and seed; written first
+    history.csv        a row for each finished epoch
+    checkpoint.npz     the whole state after the last finished epoch; removed when the run is complete
     model.keras        the trained model: stock Keras layers only
-    model.onnx         the same for onnxruntime; parity.json is the proof
-    curves.png  misclassified.png
-    metrics.json       written last: where it is, the run is complete
+    model.onnx         the same model for onnxruntime
+    parity.json        the parity check of model.onnx
+    curves.png         learning curves
+    misclassified.png  test images that the model gets wrong
+    metrics.json       written last: a run that has it is complete
 
-Each file appears whole or not at all. history.csv is written before checkpoint.npz, so a run that is
-killed between the two has one row too many, never one too few: the checkpoint decides, and the row is
-dropped.
+A file is written completely or not at all. history.csv is written before checkpoint.npz, so a run that is killed
+between the two has one row too many, never one too few: the checkpoint decides, and the row is dropped.
 """
 
 from __future__ import annotations
@@ -19,56 +20,84 @@ import csv
 import dataclasses
 import io
 import json
-import zipfile
+import platform
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-
+import kerasnorm
 from export.errors import UserError
-from export.files import write_json, write_text, write_whole
+from export.files import write_json, write_text
+from kerasnorm.data import Dataset
 from kerasnorm.recipes import Recipe
-
-if TYPE_CHECKING:
-    import keras
 
 CONFIG, HISTORY, CHECKPOINT = "config.json", "history.csv", "checkpoint.npz"
 MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.png", "misclassified.png"
 ONNX, PARITY = "model.onnx", "parity.json"
-FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY, METRICS, CURVES, MISCLASSIFIED)
+FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY, CURVES, MISCLASSIFIED, METRICS)
 
 COLUMNS = (
     *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"),
     *("cross_entropy", "val_cross_entropy", "seconds"),
 )
 
-# What must be the same for a run to be continued; the rest of config.json is for the reader.
+# A run can be resumed only with the same values of these; the rest of config.json is for the reader.
 _SAME = ("norm", "recipe", "seed", "data")
 
 
+def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
+    """Return the content of config.json: what a run is made of, and where it runs."""
+    import keras
+
+    packages = ("keras", "tensorflow", "numpy")
+    return {
+        "norm": norm,
+        "seed": seed,
+        "recipe": dataclasses.asdict(recipe),
+        "data": {
+            "name": data.name,
+            "source": data.source,
+            "sha256": data.sha256,
+            "training_images": len(data.x_train),
+            "test_images": len(data.x_test),
+            "image_shape": data.image_shape,
+            "class_names": data.class_names,
+            "pixel_mean": data.pixel_mean,
+            "pixel_std": data.pixel_std,
+        },
+        "versions": {
+            "kerasnorm": kerasnorm.__version__,
+            "python": platform.python_version(),
+            **{package: version(package) for package in packages},
+            "backend": keras.backend.backend(),
+        },
+        "machine": platform.platform(),
+    }
+
+
 def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> bool:
-    """Make the run directory ready for a run with `config`.
+    """Prepare the run directory for a run with `config`.
 
     Args:
         path: the run directory.
-        config: what config.json is to hold.
-        resume: go on with the run that is there, if one is.
-        overwrite: remove the files of the run that is there.
+        config: the content of config.json; see `describe`.
+        resume: continue the run in the directory, if there is one.
+        overwrite: remove the files of the run in the directory.
 
     Returns:
-        Whether the directory holds a complete run that was to be resumed: nothing is left to do.
+        Whether the run to resume is already complete.
 
     Raises:
-        UserError: the directory is taken, holds another run or something else, or can't be written.
+        UserError: the directory is not empty, holds another run or something else, or can't be written.
     """
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: expected a directory for the run, got a file; name another with --out")
     taken = path.is_dir() and any(path.iterdir())
     if taken and not resume and not overwrite:
         raise UserError(
-            f"{path}: expected a new directory, got one with files; give --resume to go on with its run, "
-            "--overwrite to replace it, or --out for another place"
+            f"{path}: expected a new directory, got one with files; give --resume to continue its run, "
+            "--overwrite to replace it, or --out to use another directory"
         )
     if taken and not (path / CONFIG).exists():
         raise UserError(
@@ -79,7 +108,7 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
         return (path / METRICS).exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
-        # The first to go is what marks the old run as complete; config.json stays to be replaced.
+        # metrics.json, which marks the old run as complete, goes first; config.json stays until it is replaced.
         for name in reversed(FILES[1:]):
             (path / name).unlink(missing_ok=True)
     except OSError as error:
@@ -91,22 +120,29 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
 
 
 def check_same(
-    path: Path, config: Mapping[str, Any], way_out: str = "give the same settings, or --out for another place"
+    path: Path,
+    config: Mapping[str, Any],
+    way_out: str = "give the same settings, or another directory with --out",
 ) -> None:
-    """Check that the run in a directory is the one of `config`, in as many of norm, recipe, seed and data as it has.
+    """Check that a directory holds the run that `config` describes.
+
+    Args:
+        path: the run directory.
+        config: any of `norm`, `recipe`, `seed` and `data`, as in config.json.
+        way_out: end of the error message.
 
     Raises:
-        UserError: it is another run; `way_out` ends the message.
+        UserError: the directory holds another run.
     """
     old = read_json(path / CONFIG)
     for key in _SAME:
         if key not in config:
             continue
         mine, theirs = json.loads(json.dumps(config[key])), old.get(key)
-        if key == "data":  # where the arrays lay may differ, but not what they are
+        if key == "data":  # the source of the arrays may differ, but not their values
             mine, theirs = mine["sha256"], (theirs or {}).get("sha256")
         if key == "recipe" and isinstance(theirs, dict):
-            # A hyper-parameter that is newer than the run had no effect then, which is its default.
+            # The default of a hyper-parameter that is newer than the run is to have no effect.
             theirs = {field.name: field.default for field in dataclasses.fields(Recipe)} | theirs
         if mine != theirs:
             if isinstance(mine, dict) and isinstance(theirs, dict):
@@ -118,7 +154,7 @@ def check_same(
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a file of ours.
+    """Read a JSON object from a file of a run directory.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -133,7 +169,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write history.csv: one row per epoch, floats in full so that reading gives the same numbers."""
+    """Write history.csv: a row for each epoch, with floats in full, so that they are read back unchanged."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -142,7 +178,7 @@ def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
 
 
 def read_history(path: Path) -> list[dict[str, float]]:
-    """The rows of history.csv; none if there is no such file.
+    """Read the rows of history.csv; none if there is no such file.
 
     Raises:
         UserError: the file is damaged.
@@ -159,49 +195,3 @@ def read_history(path: Path) -> list[dict[str, float]]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: expected the columns {', '.join(COLUMNS)}: {error!r}") from error
     return rows
-
-
-def save_checkpoint(path: Path, model: keras.Model, epochs: int) -> None:
-    """Write checkpoint.npz: every variable of the model and its optimizer, and the number of epochs done.
-
-    Keras' own files leave out the states of the random generators within layers, without which dropout
-    would draw other masks in a resumed run.
-    """
-    values = {name: np.asarray(variable) for name, variable in _state(model).items()}
-    # By way of memory: an archive that is cut off while it writes to a file complains once more later.
-    archive = io.BytesIO()
-    np.savez(archive, epochs=epochs, **values)
-    write_whole(path / CHECKPOINT, lambda temporary: temporary.write_bytes(archive.getbuffer()))
-
-
-def load_checkpoint(path: Path, model: keras.Model) -> int:
-    """Set the variables of a compiled model and its optimizer from checkpoint.npz.
-
-    Returns:
-        The number of epochs done; 0 if there is no checkpoint.
-
-    Raises:
-        UserError: the file is damaged or of another model.
-    """
-    file = path / CHECKPOINT
-    if not file.exists():
-        return 0
-    model.optimizer.build(model.trainable_variables)
-    state = _state(model)
-    try:
-        with np.load(file, allow_pickle=False) as saved:
-            values = {name: saved[name] for name in state}
-            epochs = int(saved["epochs"])
-        for name, variable in state.items():
-            variable.assign(values[name])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{file}: expected a checkpoint of this run: {error}; give --overwrite to start anew"
-        ) from error
-    return epochs
-
-
-def _state(model: keras.Model) -> dict[str, Any]:
-    # By position: Keras numbers the names of optimizers and generators anew within a process.
-    variables = [*model.variables, *model.optimizer.variables]
-    return {f"variable{index:04d}": variable for index, variable in enumerate(variables)}

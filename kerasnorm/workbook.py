@@ -1,17 +1,14 @@
-"""workbook: the three normalizations as a worked example in Excel; `python -m kerasnorm.workbook OUT.xlsx`.
+"""The normalizations as a worked example in Excel. `python -m kerasnorm.workbook` is `kerasnorm.cli.workbook`.
 
-A sheet holds the values of two layers, a few images x channels x 2x2 pixels of small whole numbers. A sheet for
-each normalization colours the values that share a mean and a variance, and computes mean, variance and normalized
-values by live formulas: change a value, a gamma or a beta, and the rest follows.
+One sheet holds the values of two layers: a few images x channels x 2x2 pixels of small whole numbers. A sheet for
+each normalization colours the values that share a mean and a variance, and computes means, variances and normalized
+values with live formulas: edit a value, a gamma or a beta, and the rest follows.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from openpyxl import Workbook
@@ -20,26 +17,17 @@ from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
-from export.command import Parser, run
 from export.errors import UserError
-from export.files import write_whole
 from kerasnorm.image_plots import light_colors
-from kerasnorm.recipes import NORMS
+from kerasnorm.norms import EPSILON, NORMS, Norm, SharedValues, get_norm, with_groups
 
 LAYERS = ("Layer N", "Layer N+1")
 SIZE = 2  # pixels of an image, in height and width
 LOW, HIGH = -3, 3  # the values are whole numbers from LOW to HIGH
-EPSILON = 1e-5
-
-TITLES = {
-    "bn": "Batch Normalization: a mean and a variance for each channel, over all images",
-    "ln": "Layer Normalization: a mean and a variance for each image, over all channels",
-    "gn": "Group Normalization: a mean and a variance for each image and each group of channels",
-}
 
 _THIN = Side(style="thin", color="808080")
 _EDITABLE = PatternFill("solid", start_color="FFF2CC")
-_STATISTIC_COLUMNS = 5  # label, mean, variance, and the two after normalization
+_STATISTICS_COLUMNS = 5  # label, mean, variance, and mean and variance of the normalized values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,8 +37,8 @@ class Example:
     Args:
         images: number of images, 1 to 64.
         channels: number of channels, 1 to 64.
-        groups: number of groups for gn; it divides `channels`.
-        seed: start of the random values.
+        groups: number of groups for gn; it must divide `channels`.
+        seed: seed of the random values.
 
     Raises:
         UserError: an argument is out of range.
@@ -75,38 +63,21 @@ class Example:
             raise UserError(f"seed: expected 0 or more, got {self.seed}")
 
     def values(self) -> np.ndarray:
-        """The random values: (layers, images, SIZE, SIZE, channels), whole numbers."""
+        """Return random whole numbers, (layers, images, SIZE, SIZE, channels)."""
         shape = (len(LAYERS), self.images, SIZE, SIZE, self.channels)
         return np.random.default_rng(self.seed).integers(LOW, HIGH + 1, shape)
 
-    def sets(self, norm: str) -> list[tuple[str, range, range]]:
-        """The sets of values that share a mean and a variance: label, images and channels, of each."""
-        all_images, all_channels = range(self.images), range(self.channels)
-        if norm == "bn":
-            return [
-                (f"channel {channel + 1}", all_images, range(channel, channel + 1))
-                for channel in all_channels
-            ]
-        if norm == "ln":
-            return [(f"image {image + 1}", range(image, image + 1), all_channels) for image in all_images]
-        size = self.channels // self.groups
-        return [
-            (
-                f"image {image + 1}, group {group + 1}",
-                range(image, image + 1),
-                range(group * size, (group + 1) * size),
-            )
-            for image in all_images
-            for group in range(self.groups)
-        ]
+    def sets(self, norm: str) -> list[SharedValues]:
+        """Return the sets of values that share a mean and a variance: label, images and channels of each."""
+        return get_norm(norm).shared_values(self.images, self.channels, self.groups)
 
 
 @dataclasses.dataclass(frozen=True)
 class Grid:
-    """Where a block of images (downwards) and channels (to the right) lies on a sheet.
+    """The position of a block of values on a sheet: images downwards, channels to the right.
 
-    Blank rows and columns between the images and channels are skipped by Excel's AVERAGE and VARP, so every set
-    of values that shares a mean is one rectangle.
+    Every set of values that shares a mean is one rectangle. Excel's AVERAGE and VARP skip the blank rows and columns
+    between images and channels.
 
     Args:
         row: first row of the values, from 1; the headings are in the row above.
@@ -117,34 +88,34 @@ class Grid:
     column: int
 
     def cell(self, image: int, channel: int, y: int, x: int) -> tuple[int, int]:
-        """Row and column of one value."""
+        """Return row and column of a value."""
         return self.row + image * (SIZE + 1) + y, self.column + channel * (SIZE + 1) + x
 
     def area(self, images: range, channels: range) -> str:
-        """The rectangle of some images and channels, as in a formula."""
+        """Return the rectangle of some images and channels, as a formula names it."""
         first = self.cell(images[0], channels[0], 0, 0)
         last = self.cell(images[-1], channels[-1], SIZE - 1, SIZE - 1)
         return f"{_name(*first)}:{_name(*last)}"
 
 
 @dataclasses.dataclass(frozen=True)
-class Places:
-    """Where one layer's parts lie on the sheet of a normalization."""
+class Positions:
+    """The positions of a layer's parts on the sheet of a normalization; the same for each normalization."""
 
     values: Grid
-    statistics: tuple[int, int]  # row of the first set, column of its label
-    gamma: int  # row of the gammas; the betas are in the next
+    statistics: tuple[int, int]  # row of the first set, column of the labels
+    gamma: int  # row of the gammas; the next row has the betas
     normalized: Grid
 
     @classmethod
-    def of(cls, example: Example, layer: int) -> Places:
-        """The same for each normalization; `layer` counts from 0."""
+    def of(cls, example: Example, layer: int) -> Positions:
+        """Return the positions for a layer, counted from 0."""
         sets = max(len(example.sets(norm)) for norm in NORMS)
         height = max(example.images * (SIZE + 1), sets + 1) + 7
         top = 8 + layer * height
         width = example.channels * (SIZE + 1)
         statistics = 2 + width + 1
-        return cls(Grid(top, 2), (top, statistics), top - 3, Grid(top, statistics + _STATISTIC_COLUMNS + 2))
+        return cls(Grid(top, 2), (top, statistics), top - 3, Grid(top, statistics + _STATISTICS_COLUMNS + 2))
 
 
 EPSILON_CELL = "$C$3"
@@ -155,15 +126,15 @@ def _name(row: int, column: int) -> str:
 
 
 def make_workbook(example: Example) -> Workbook:
-    """The workbook: a sheet that explains, one of values, one for each normalization."""
+    """Return the workbook: a sheet that explains, one with the values, and one for each normalization."""
     book = Workbook()
     explanation = book.active
     assert isinstance(explanation, Worksheet)
     _explain(explanation, example)
     values = book.create_sheet("values")
     _write_values(values, example)
-    for norm in NORMS:
-        _write_norm(book.create_sheet(norm), example, norm)
+    for norm in NORMS.values():
+        _write_norm(book.create_sheet(norm.key), example, norm)
     for sheet in (values, *(book[norm] for norm in NORMS)):
         sheet.sheet_view.showGridLines = False
         sheet.page_setup.orientation = "landscape"
@@ -173,16 +144,15 @@ def make_workbook(example: Example) -> Workbook:
 
 
 def value_grid(example: Example, layer: int) -> Grid:
-    """Where a layer's values lie on the sheet 'values'."""
+    """Return the position of a layer's values on the sheet 'values'."""
     return Grid(5 + layer * (example.images * (SIZE + 1) + 4), 2)
 
 
 def _explain(sheet: Worksheet, example: Example) -> None:
     sheet.title = "read me"
     sheet.column_dimensions["A"].width = 110
-    size = example.channels // example.groups
     lines = [
-        ("Batch, Layer and Group Normalization: a worked example", True),
+        (", ".join(norm.name for norm in NORMS.values()) + ": a worked example", True),
         (
             f"{example.images} images of {SIZE}x{SIZE} pixels with {example.channels} channels, at two layers of a "
             f"network: random whole numbers from {LOW} to {HIGH}, seed {example.seed}.",
@@ -194,38 +164,33 @@ def _explain(sheet: Worksheet, example: Example) -> None:
             True,
         ),
         ("mu and sigma are computed from the values; they are not trained.", False),
-        (
-            "gamma and beta are trained: a pair for each channel, whichever the normalization. They start at 1 and 0.",
-            False,
-        ),
+        ("gamma and beta are trained, a pair for each channel. They start at 1 and 0.", False),
         ("The variance is the population variance: it divides by the number of values.", False),
         ("", False),
-        ("The three differ only in which values share a mu and a sigma:", True),
-        (
-            f"bn: the values of one channel in all {example.images} images (sheet bn; one colour a channel).",
-            False,
+        ("The normalizations differ only in which values share a mu and a sigma:", True),
+        *(
+            (f"{key}: {norm.description} (sheet {key}, a colour for each set)", False)
+            for key, norm in NORMS.items()
         ),
         (
-            f"ln: the values of one image in all {example.channels} channels (sheet ln; one colour an image).",
-            False,
-        ),
-        (
-            f"gn: the values of one image in a group of {size} neighbouring channels (sheet gn; one colour a group).",
+            f"The groups of {', '.join(with_groups())}: {example.groups}, each of "
+            f"{example.channels // example.groups} neighbouring channels.",
             False,
         ),
         ("", False),
         (
             "Yellow cells can be edited: the values on the sheet 'values', and gamma, beta and epsilon on the others. "
-            "All else are formulas.",
+            "All other cells are formulas.",
             False,
         ),
         (
-            "To try: replace one image's values. With bn the results of all images change, else only its own.",
+            "Try it: replace one image's values. With bn the results of all images change, otherwise only its own.",
             False,
         ),
         (
-            "Keras: BatchNormalization (in training); GroupNormalization(groups=1); GroupNormalization(groups="
-            f"{example.groups}); epsilon=1e-5.",
+            "The Keras layers, in training: "
+            + "; ".join(f"{key}: {norm.keras_layer}" for key, norm in NORMS.items())
+            + f"; epsilon={EPSILON:g}.",
             False,
         ),
     ]
@@ -236,7 +201,7 @@ def _explain(sheet: Worksheet, example: Example) -> None:
 
 
 def _write_values(sheet: Worksheet, example: Example) -> None:
-    _title(sheet, "The values, to be edited", "Images downwards, channels to the right.")
+    _title(sheet, "The values, which can be edited", "Images downwards, channels to the right.")
     array = example.values()
     for layer, title in enumerate(LAYERS):
         grid = value_grid(example, layer)
@@ -248,23 +213,23 @@ def _write_values(sheet: Worksheet, example: Example) -> None:
     _widths(sheet, 2, example.channels, 5.5)
 
 
-def _write_norm(sheet: Worksheet, example: Example, norm: str) -> None:
+def _write_norm(sheet: Worksheet, example: Example, norm: Norm) -> None:
     _title(
         sheet,
-        TITLES[norm],
+        f"{norm.name}: {norm.description}",
         "[(x - mu) / sigma * gamma] + beta.   Values of one colour share a mu and a sigma; yellow cells can be edited.",
     )
     sheet["A3"] = "epsilon"
     _frame(sheet[EPSILON_CELL.replace("$", "")], _EDITABLE, "0E+00").value = EPSILON
-    sets = example.sets(norm)
+    sets = example.sets(norm.key)
     fills = [PatternFill("solid", start_color=color) for color in light_colors(len(sets))]
     for layer, title in enumerate(LAYERS):
-        places = Places.of(example, layer)
+        positions = Positions.of(example, layer)
         source = value_grid(example, layer)
-        _head(sheet, places.values, example, f"{title}: values")
-        _head(sheet, places.normalized, example, f"{title}: normalized", above=4)
-        _write_gamma_beta(sheet, places, example)
-        row, label = places.statistics
+        _head(sheet, positions.values, example, f"{title}: values")
+        _head(sheet, positions.normalized, example, f"{title}: normalized", above=4)
+        _write_gamma_beta(sheet, positions, example)
+        row, label = positions.statistics
         headings = ("", "mu", "variance", "mu after", "variance after")
         for offset, heading in enumerate(headings):
             cell = sheet.cell(row - 1, label + offset, heading or None)
@@ -272,8 +237,8 @@ def _write_norm(sheet: Worksheet, example: Example, norm: str) -> None:
             cell.alignment = Alignment(horizontal="right")
         for index, (name, images, channels) in enumerate(sets):
             fill = fills[index]
-            before = places.values.area(images, channels)
-            after = places.normalized.area(images, channels)
+            before = positions.values.area(images, channels)
+            after = positions.normalized.area(images, channels)
             _frame(sheet.cell(row + index, label, name), fill, "@")
             for offset, formula in enumerate(
                 (f"=AVERAGE({before})", f"=VARP({before})", f"=AVERAGE({after})", f"=VARP({after})"), 1
@@ -283,18 +248,18 @@ def _write_norm(sheet: Worksheet, example: Example, norm: str) -> None:
             variance = f"${get_column_letter(label + 2)}${row + index}"
             for image in images:
                 for channel in channels:
-                    gamma = _name(places.gamma, places.normalized.cell(0, channel, 0, 0)[1])
-                    beta = _name(places.gamma + 1, places.normalized.cell(0, channel, 0, 0)[1])
+                    gamma = _name(positions.gamma, positions.normalized.cell(0, channel, 0, 0)[1])
+                    beta = _name(positions.gamma + 1, positions.normalized.cell(0, channel, 0, 0)[1])
                     for y, x in np.ndindex(SIZE, SIZE):
-                        value = places.values.cell(image, channel, y, x)
+                        value = positions.values.cell(image, channel, y, x)
                         linked = f"=values!{_name(*source.cell(image, channel, y, x))}"
                         _frame(sheet.cell(*value, linked), fill, "0.###")
                         formula = (
                             f"=(({_name(*value)}-{mean})/SQRT({variance}+{EPSILON_CELL})*{gamma})+{beta}"
                         )
-                        out = places.normalized.cell(image, channel, y, x)
+                        out = positions.normalized.cell(image, channel, y, x)
                         _frame(sheet.cell(*out, formula), fill, "0.00")
-    first = Places.of(example, 0)
+    first = Positions.of(example, 0)
     _widths(sheet, first.values.column, example.channels, 5)
     _widths(sheet, first.normalized.column, example.channels, 6.5)
     label = first.statistics[1]
@@ -302,14 +267,14 @@ def _write_norm(sheet: Worksheet, example: Example, norm: str) -> None:
         sheet.column_dimensions[get_column_letter(label + offset)].width = width
 
 
-def _write_gamma_beta(sheet: Worksheet, places: Places, example: Example) -> None:
+def _write_gamma_beta(sheet: Worksheet, positions: Positions, example: Example) -> None:
     for offset, (name, value) in enumerate((("gamma", 1), ("beta", 0))):
-        row = places.gamma + offset
-        title = sheet.cell(row, places.normalized.column - 1, name)
+        row = positions.gamma + offset
+        title = sheet.cell(row, positions.normalized.column - 1, name)
         title.font = Font(bold=True)
         title.alignment = Alignment(horizontal="right")
         for channel in range(example.channels):
-            column = places.normalized.cell(0, channel, 0, 0)[1]
+            column = positions.normalized.cell(0, channel, 0, 0)[1]
             _frame(sheet.cell(row, column, value), _EDITABLE, "0.###")
 
 
@@ -320,7 +285,7 @@ def _title(sheet: Worksheet, title: str, note: str) -> None:
 
 
 def _head(sheet: Worksheet, grid: Grid, example: Example, title: str, above: int = 2) -> None:
-    """The title `above` rows over the values, and the headings of channels and images."""
+    """Write a title, `above` rows over the values, and the headings of channels and images."""
     sheet.cell(grid.row - above, grid.column, title).font = Font(bold=True)
     for channel in range(example.channels):
         row, column = grid.cell(0, channel, 0, 0)
@@ -350,33 +315,7 @@ def _frame(cell: Cell, fill: PatternFill, number_format: str) -> Cell:
     return cell
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line; its defaults are the reference's own example."""
-    parser = Parser(
-        prog="python -m kerasnorm.workbook",
-        description="Write the worked example of Batch, Layer and Group Normalization as an Excel workbook.",
-    )
-    parser.add_argument("out", metavar="OUT.xlsx")
-    for field in dataclasses.fields(Example):
-        parser.add_argument(
-            f"--{field.name}", type=int, default=field.default, metavar="N", help=f"default: {field.default}"
-        )
-    return parser
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Parse the command line and write the file."""
-    arguments = parser().parse_args(argv)
-    out = Path(arguments.out)
-    if out.suffix != ".xlsx":
-        raise UserError(f"{out}: expected a name ending in .xlsx")
-    example = Example(arguments.images, arguments.channels, arguments.groups, arguments.seed)
-    write_whole(out, make_workbook(example).save)
-    print(
-        f"{out}: {example.images} images, {example.channels} channels, {example.groups} groups, seed {example.seed}"
-    )
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(run(main))
+    from kerasnorm.cli.workbook import cli
+
+    sys.exit(cli())

@@ -1,10 +1,10 @@
-"""Recipe `best`: the search for it on held-out training images, its runs, and what each of its parts is worth.
+"""Recipe `best`: the search for it on held-out training images, its runs, and the effect of each of its parts.
 
 usage: KERASNORM_DATA=FOLDER python scripts/best.py [PART ...]    (default: all parts, many hours)
        python scripts/best.py --report                           (tables from the records alone)
 
-Run directories go to runs/, their config.json, metrics.json and history.csv to docs/runs/ as they are complete,
-tables to docs/best/. Cut off, it goes on where it was.
+Run directories are in runs/. When a run is complete, its config.json, metrics.json and history.csv are copied to
+docs/runs/. Tables are in docs/best/. After an interruption, the same command continues.
 """
 
 import sys
@@ -16,17 +16,17 @@ from study import RECORDS, RESULTS, RUNS, compare, folder, wanted
 
 from export.files import write_text
 from export.infer import Classifier
-from kerasnorm.compare import Run
 from kerasnorm.data import load_data
-from kerasnorm.rundir import METRICS, read_json
 from kerasnorm.speed import available_cores
+from kerasnorm.study.plan import Run
 
 HELD_OUT = 5000
 DATA = f"mnist-held-out-{HELD_OUT}"
 HELD = ["--recipe", "best", "--held-out", str(HELD_OUT)]
 SEEDS = 2
 
-# Where the search began. All that a trial changes is given in full, so that it stays what it was when `best` changes.
+# The start of the search. Everything that a trial may change is written out, so that a trial stays the same when
+# `best` changes.
 START = {
     "dropout": 0,
     "l1": 0,
@@ -47,8 +47,8 @@ START = {
     "zoom": 0.12,
     "shear": 0.1,
 }
-# Each trial: what it changes of that. Those of the first four were judged by moving averages of ten batches, which
-# hid more than they showed; the rest are judged by the statistics of training images.
+# The changes of each trial. The first four were judged with moving averages of ten batches, whose noise hid most
+# differences; the others are judged with the means and variances of training images.
 TRIALS: dict[str, dict[str, object]] = {
     "start": {},
     "l2 0.0001": {"l2": 0.0001},
@@ -63,14 +63,14 @@ LATER_TRIALS: dict[str, dict[str, object]] = {
     "dropout 0.05": {"dropout": 0.05},
 }
 TRIALS |= {f"statistics, {name}": {"statistics": 5000} | changes for name, changes in LATER_TRIALS.items()}
-# bn was searched with, two seeds a trial; a few trials were of other norms too, one seed each.
+# The search used bn, two seeds for each trial; some trials were repeated with other norms, one seed each.
 TRIAL_NORMS = {
     "statistics, start": ("bn", "ln", "gn"),
     "statistics, stronger": ("bn", "gn"),
     "statistics, dropout 0.05": ("gn",),
 }
-# What each part of the recipe is worth: `best` without it, for 20 epochs; and what more epochs are worth.
-# Four of them are trials too, and have their runs there.
+# The effect of each part of the recipe: `best` without it, for 20 epochs; and the effect of more epochs.
+# Four of them are trials as well, and their runs are there.
 ABLATION_EPOCHS = 20
 TRIALS_THERE = {
     "best": "statistics, start",
@@ -90,23 +90,23 @@ ABLATIONS: dict[str, dict[str, object]] = {
     "60 epochs": {"epochs": 60},
 }
 ABLATIONS = {name: {"epochs": ABLATION_EPOCHS, **changes} for name, changes in ABLATIONS.items()}
-# How accuracy grows with the time spent: one run at a time, on all cores.
+# How accuracy grows with training time: one run at a time, on all cores.
 GROWTH_EPOCHS = (4, 10, 30)
 PARTS = ("tuning", "runs", "onnx", "ablation", "growth")
 
 
-def words(changes: dict[str, object]) -> list[str]:
-    """Hyper-parameters as words of a command line."""
+def argv(changes: dict[str, object]) -> list[str]:
+    """Return hyper-parameters as options of a command line."""
     return [word for option, value in changes.items() for word in (f"--{option}", str(value))]
 
 
-def place(part: str, name: str) -> str:
-    """The folder of a trial's or an ablation's runs, within runs/ and docs/runs/."""
+def runs_folder(part: str, name: str) -> str:
+    """Return the folder of the runs of a trial or an ablation, in runs/ and docs/runs/."""
     return folder("tuning", TRIALS_THERE[name]) if name in TRIALS_THERE else folder(part, name)
 
 
 def run_part(part: str) -> None:
-    """Train what a part lacks; but for `growth`, as many runs side by side as there are cores, each on one."""
+    """Train the missing runs of a part, one run on each core; `growth` trains one run at a time on all cores."""
     if part == "growth":
         for epochs in GROWTH_EPOCHS:
             options = [*HELD, "--norms", "bn", "--epochs", str(epochs)]
@@ -118,16 +118,16 @@ def run_part(part: str) -> None:
         return
     settings = {name: START | changes for name, changes in TRIALS.items()} if part == "tuning" else ABLATIONS
     for name, changes in settings.items():
-        options = [*HELD, *words(changes), *jobs]
+        options = [*HELD, *argv(changes), *jobs]
         for norm in TRIAL_NORMS.get(name, ("bn",)):
             seeds = SEEDS if norm == "bn" else 1
-            compare(seeds, [*options, "--norms", norm], "mnist", RUNS / place(part, name))
+            compare(seeds, [*options, "--norms", norm], "mnist", RUNS / runs_folder(part, name))
 
 
 def onnx_table() -> str:
-    """What the exported models make of all test images, beside Keras, and which images all of them get wrong.
+    """Return the accuracy of the exported models and of Keras on all test images, and the errors they share.
 
-    It needs the run directories themselves.
+    This needs the run directories themselves.
     """
     data = load_data("mnist")
     lines = [
@@ -161,18 +161,18 @@ def onnx_table() -> str:
 
 
 def percent_right(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Accuracy in percent."""
+    """Return the accuracy in percent."""
     return 100 * float((probabilities.argmax(1) == labels).mean())
 
 
-def records(place: str, norm: str) -> list[dict[str, Any]]:
-    """What metrics.json says of a setting's complete runs, by seed."""
-    runs = [Run(norm, seed, RECORDS / place / f"{norm}-{DATA}-best-seed{seed}") for seed in range(SEEDS)]
-    return [read_json(run.path / METRICS) for run in runs if run.complete]
+def records(name: str, norm: str) -> list[dict[str, Any]]:
+    """Return metrics.json of the complete runs of a setting, by seed."""
+    runs = [Run(norm, seed, RECORDS / name / f"{norm}-{DATA}-best-seed{seed}") for seed in range(SEEDS)]
+    return [run.metrics for run in runs if run.complete]
 
 
 def table(part: str) -> str:
-    """A row for each trial or ablation and norm: what it changes, and what came of it on the held-out images."""
+    """Return a row for each trial or ablation and norm: its changes, and its results on the held-out images."""
     settings = TRIALS if part == "tuning" else ABLATIONS
     lines = [
         f"| {'trial' if part == 'tuning' else 'recipe'} | norm | changes | accuracy, % | each seed | cross-entropy "
@@ -182,7 +182,7 @@ def table(part: str) -> str:
     for name, changes in settings.items():
         shown = {key: value for key, value in changes.items() if (key, value) != ("epochs", ABLATION_EPOCHS)}
         for norm in TRIAL_NORMS.get(name, ("bn",)):
-            runs = records(place(part, name), norm)
+            runs = records(runs_folder(part, name), norm)
             if not runs:
                 continue
             accuracy, loss, train = (
@@ -191,14 +191,14 @@ def table(part: str) -> str:
             )
             each = ", ".join(f"{100 * one['test_accuracy']:.2f}" for one in runs)
             lines.append(
-                f"| {name} | {norm} | {' '.join(words(shown)) or 'nothing'} | {100 * accuracy:.2f} "
+                f"| {name} | {norm} | {' '.join(argv(shown)) or 'nothing'} | {100 * accuracy:.2f} "
                 f"| {each} | {loss:.4f} | {train:.4f} |"
             )
     return "\n".join(lines)
 
 
 def growth_table() -> str:
-    """Held-out accuracy of bn against epochs and minutes."""
+    """Return the held-out accuracy of bn by epochs and minutes."""
     lines = [
         "| epochs | minutes | accuracy, % | cross-entropy | train cross-entropy |",
         "| ---: | ---: | ---: | ---: | ---: |",
@@ -213,7 +213,7 @@ def growth_table() -> str:
 
 
 def main() -> None:
-    """Run the parts that were named, or report."""
+    """Run the named parts, or write the report."""
     results = RESULTS.parent / "best"
     results.mkdir(exist_ok=True)
     if "--report" in sys.argv:

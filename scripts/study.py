@@ -1,10 +1,10 @@
-"""The study on MNIST, part by part: train what is missing, keep the runs' records, write tables and figures.
+"""The study on MNIST, part by part: train the missing runs, keep their records, write tables and figures.
 
 usage: KERASNORM_DATA=FOLDER python scripts/study.py [PART ...]     (default: all parts, several hours)
        python scripts/study.py --report                             (from the records alone)
 
-Run directories go to runs/, their config.json, metrics.json and history.csv to docs/runs/ as they are complete,
-tables and figures to docs/study/. Cut off, it goes on where it was.
+Run directories are in runs/. When a run is complete, its config.json, metrics.json and history.csv are copied to
+docs/runs/. Tables and figures are in docs/study/. After an interruption, the same command continues the study.
 """
 
 import shutil
@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from export.files import write_text, write_whole
-from kerasnorm.compare import NORM_NAMES, Run, accuracies
 from kerasnorm.data import load_data
+from kerasnorm.norms import NORMS
 from kerasnorm.plots import plot_settings
-from kerasnorm.recipes import NORMS
 from kerasnorm.rundir import CONFIG, HISTORY, METRICS
-from kerasnorm.summary import summarize
+from kerasnorm.study.plan import Run
+from kerasnorm.study.statistics import summarize
+from kerasnorm.study.tables import accuracies
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS, RECORDS, RESULTS = ROOT / "runs", ROOT / "docs/runs", ROOT / "docs/study"
@@ -37,12 +38,12 @@ PARTS = (*SEEDS, "penalties", "batch-size")
 
 
 def folder(part: str, setting: str) -> str:
-    """The folder of a setting's runs, within runs/ and docs/runs/."""
+    """Return the folder of a setting's runs, in runs/ and docs/runs/."""
     return f"{part}-{setting}".replace(" ", "-").replace(",", "").lower()
 
 
 def compare(seeds: int, options: Sequence[str], data: str, runs: Path = RUNS) -> None:
-    """One call of kerasnorm.compare; then keep the records of all complete runs."""
+    """Call kerasnorm.compare, then keep the records of all complete runs."""
     command = [sys.executable, "-m", "kerasnorm.compare", "--data", data, "--seeds", str(seeds)]
     print("+", *command[1:], *options, flush=True)
     subprocess.run([*command, "--runs", str(runs.relative_to(ROOT)), *options], check=True, cwd=ROOT)
@@ -54,7 +55,7 @@ def compare(seeds: int, options: Sequence[str], data: str, runs: Path = RUNS) ->
 
 
 def wanted(parts: Sequence[str]) -> Sequence[str]:
-    """The parts that the command line names, or all; the script ends if it names another."""
+    """Return the parts that the command line names, or all; exit if it names an unknown one."""
     for part in sys.argv[1:]:
         if part not in parts:
             sys.exit(f"part: expected one of {', '.join(parts)}, got {part!r}")
@@ -62,7 +63,7 @@ def wanted(parts: Sequence[str]) -> Sequence[str]:
 
 
 def run_part(part: str) -> None:
-    """Train what a part lacks."""
+    """Train the missing runs of a part."""
     if part in SEEDS:
         compare(SEEDS[part], ["--recipe", part], "mnist")
         results = RESULTS / part
@@ -72,16 +73,8 @@ def run_part(part: str) -> None:
                 shutil.copyfile(file, results / file.name)
     elif part == "penalties":
         for setting, (l1, l2) in PENALTIES.items():
-            options = [
-                "--recipe",
-                "notebook",
-                "--epochs",
-                str(PENALTY_EPOCHS),
-                "--l1",
-                str(l1),
-                "--l2",
-                str(l2),
-            ]
+            options = ["--recipe", "notebook", "--epochs", str(PENALTY_EPOCHS)]
+            options += ["--l1", str(l1), "--l2", str(l2)]
             compare(2, options, "mnist", RUNS / folder(part, setting))
     else:
         data = load_data("mnist")
@@ -100,30 +93,32 @@ def run_part(part: str) -> None:
 
 
 def report() -> None:
-    """Tables and figures of the last two parts, from the records."""
+    """Write tables and figures of the last two parts, from the records."""
     for part, settings, data, label in (
         ("penalties", list(PENALTIES), "mnist", "penalties"),
         ("batch-size", [str(size) for size in BATCH_SIZES], SMALL, "batch size"),
     ):
         values: dict[str, dict[str, list[float]]] = {}
         for norm in NORMS:
-            values[norm] = {}
-            for setting in settings:
-                runs = [
+            runs = {
+                setting: [
                     Run(norm, seed, RECORDS / folder(part, setting) / f"{norm}-{data}-notebook-seed{seed}")
                     for seed in range(2)
                 ]
-                values[norm][setting] = accuracies(runs, norm)
+                for setting in settings
+            }
+            if all(run.complete for of_setting in runs.values() for run in of_setting):
+                values[norm] = {setting: accuracies(of_setting, norm) for setting, of_setting in runs.items()}
         results = RESULTS / part
         results.mkdir(parents=True, exist_ok=True)
         write_text(results / "table.md", settings_table(values) + "\n")
-        names = {f"{norm}, {NORM_NAMES[norm]}": of_norm for norm, of_norm in values.items()}
+        names = {f"{norm}, {NORMS[norm].name}": of_norm for norm, of_norm in values.items()}
         figure = plot_settings(names, label, "test accuracy, %")
         write_whole(results / f"{part}.png", partial(figure.savefig, dpi=110))
 
 
 def settings_table(values: dict[str, dict[str, list[float]]]) -> str:
-    """Mean test accuracy and range, a row for each norm, a column for each setting."""
+    """Return mean test accuracy and range, with a row for each norm and a column for each setting."""
     settings = list(next(iter(values.values())))
     lines = ["| norm | " + " | ".join(settings) + " |", "| --- |" + " ---: |" * len(settings)]
     for norm, of_norm in values.items():
@@ -136,7 +131,7 @@ def settings_table(values: dict[str, dict[str, list[float]]]) -> str:
 
 
 def main() -> None:
-    """Run the parts that were named, or report."""
+    """Run the named parts, or write the report."""
     if "--report" in sys.argv:
         report()
         return

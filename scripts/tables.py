@@ -1,6 +1,6 @@
-"""Write README.md's tables from the records in docs/; each stands between two comment lines.
+"""Write README.md's tables from the records in docs/; each table is between two comment lines.
 
-usage: python scripts/tables.py [--check]   (--check: only say whether README.md is up to date)
+usage: python scripts/tables.py [--check]   (--check: only report whether README.md is up to date)
 """
 
 import json
@@ -11,22 +11,22 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kerasnorm.compare import NORM_NAMES, Run, result_cells, tables
-from kerasnorm.rundir import METRICS, read_json
+from kerasnorm.norms import NORMS
+from kerasnorm.study.plan import Run
+from kerasnorm.study.tables import differences_table, result_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 KERAS = "Keras' export"
-
 
 # What the reference's notebook reported, in percent, of one run each: last epoch, best epoch, train accuracy.
 REFERENCE = {"bn": (99.21, 99.38, 99.10), "ln": (99.34, 99.36, 99.19), "gn": (99.40, 99.41, 99.34)}
 
 
 def study_runs(recipe: str) -> list[Run]:
-    """The recorded runs of a recipe on MNIST."""
+    """Return the recorded runs of a recipe on MNIST."""
     found = [
         Run(norm, int(path.name.rsplit("seed", 1)[1]), path)
-        for norm in NORM_NAMES
+        for norm in NORMS
         for path in (ROOT / "docs/runs").glob(f"{norm}-mnist-{recipe}-seed*")
     ]
     return sorted(found, key=lambda run: (run.norm, run.seed))
@@ -39,48 +39,52 @@ def study_table() -> str:
         "| best epoch | train accuracy |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for norm, name in NORM_NAMES.items():
-        last, best, training = (f"{value:.2f}" for value in REFERENCE[norm])
-        lines.append(f"| {norm}, {name} | reference's notebook | 1 | {last} | | | {best} | {training} |")
+    for norm, values in REFERENCE.items():
+        last, best, training = (f"{value:.2f}" for value in values)
+        lines.append(
+            f"| {norm}, {NORMS[norm].name} | reference's notebook | 1 | {last} | | | {best} | {training} |"
+        )
         for recipe in ("notebook", "documented"):
             lines.append(f"| | `{recipe}` | {result_cells(study_runs(recipe), norm)} |")
     return "\n".join(lines)
 
 
 def best_table() -> str:
-    """Recipe `best` on MNIST's test images, whatever runs there are."""
+    """Recipe `best` on MNIST's test images, for each norm that has runs."""
     lines = [
         "| norm | seeds | test accuracy, last epoch | smallest to largest | 95 % interval of the mean "
         "| best epoch | train accuracy | minutes |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     runs = study_runs("best")
-    for norm, name in NORM_NAMES.items():
-        minutes = [read_json(run.path / METRICS)["seconds"] / 60 for run in runs if run.norm == norm]
+    for key, norm in NORMS.items():
+        minutes = [run.metrics["seconds"] / 60 for run in runs if run.norm == key]
         if minutes:
-            cells = result_cells(runs, norm)
-            lines.append(f"| {norm}, {name} | {cells} | {statistics.median(minutes):.1f} |")
+            cells = result_cells(runs, key)
+            lines.append(f"| {key}, {norm.name} | {cells} | {statistics.median(minutes):.1f} |")
     return "\n".join(lines)
 
 
-def differences_table(recipe: str) -> str:
-    """Paired differences between the norms."""
-    return tables(study_runs(recipe), list(NORM_NAMES))[1]
+def recipe_differences(recipe: str) -> str:
+    """Paired differences between the norms that have runs of a recipe."""
+    runs = study_runs(recipe)
+    found = {run.norm for run in runs}
+    return differences_table(runs, [norm for norm in NORMS if norm in found])
 
 
 def written_table(path: str) -> str:
-    """A table within docs/ that scripts/study.py or scripts/best.py wrote."""
+    """Return a table in docs/ that scripts/study.py or scripts/best.py wrote."""
     return (ROOT / "docs" / path).read_text(encoding="utf-8").strip()
 
 
 def export_record() -> dict[str, Any]:
-    """What scripts/bench_export.py recorded."""
+    """Return the record of scripts/bench_export.py."""
     record: dict[str, Any] = json.loads((ROOT / "docs/bench/export.json").read_text())
     return record
 
 
 def speed_table() -> str:
-    """Latency of each norm's graph against other ways to run the same model."""
+    """Latency of each norm's graph and of other ways to run the same model."""
     lines = [
         "| norm | batch | this export | Keras' own export | ratio | tf2onnx route | `tf.function` |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -115,7 +119,7 @@ def agreement_table() -> str:
 
 
 def int8_table() -> str:
-    """What scripts/bench_int8.py recorded."""
+    """Accuracy and latency in float32 and int8, as scripts/bench_int8.py recorded them."""
     record = json.loads((ROOT / "docs/bench/int8.json").read_text())
     lines = [
         "| norm | test accuracy, float32 / int8 | batch 1, ms | batch 32, ms | batch 256, ms |",
@@ -130,7 +134,7 @@ def int8_table() -> str:
 
 
 def applications_table() -> str:
-    """What scripts/bench_applications.py recorded."""
+    """Size, agreement and latency of larger models, as scripts/bench_applications.py recorded them."""
     record = json.loads((ROOT / "docs/bench/applications.json").read_text())
     lines = [
         "| model | route | nodes (Keras' export) | transposes | largest difference | latency, ms | Keras' export, ms "
@@ -155,20 +159,20 @@ def applications_table() -> str:
 
 
 def train_record() -> dict[str, Any]:
-    """What benchmarks/train_throughput.py recorded."""
+    """Return the record of benchmarks/train_throughput.py."""
     record: dict[str, Any] = json.loads((ROOT / "docs/bench/train.json").read_text())
     return record
 
 
 def throughput_table() -> str:
-    """Images per second of a training epoch, each network's candidates side by side."""
+    """Images per second in a training epoch, for each network and each way to train it."""
     record = train_record()
     lines = [
         "| norm | stock Keras layers | kerasnorm | ratio | PyTorch (no augmentation) | the convolutions alone "
         "| share of them reached | ratio on one core |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for norm in NORM_NAMES:
+    for norm in record["one_core"]:
         kinds = record["networks"][norm]
         speed = {kind: f"{value['images_per_second']:,}" for kind, value in kinds.items()}
         share = kinds["ours"]["ratio"] / kinds["floor"]["ratio"]
@@ -181,7 +185,7 @@ def throughput_table() -> str:
 
 
 def resnet_table() -> str:
-    """The fast layers in a bigger network."""
+    """Images per second in a training epoch of a larger network."""
     lines = [
         "| ResNet of 14 layers, 32x32x3 | stock Keras layers | `speed_up` | ratio |",
         "| --- | ---: | ---: | ---: |",
@@ -197,8 +201,8 @@ def resnet_table() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "study": study_table,
-    "differences": partial(differences_table, "notebook"),
-    "differences-documented": partial(differences_table, "documented"),
+    "differences": partial(recipe_differences, "notebook"),
+    "differences-documented": partial(recipe_differences, "documented"),
     "penalties": partial(written_table, "study/penalties/table.md"),
     "batch-size": partial(written_table, "study/batch-size/table.md"),
     "best": best_table,
@@ -215,7 +219,7 @@ TABLES: dict[str, Callable[[], str]] = {
 
 
 def main() -> int:
-    """Rewrite each table, or compare it."""
+    """Rewrite the tables, or check them."""
     path = ROOT / "README.md"
     old = text = path.read_text(encoding="utf-8")
     for name, table in TABLES.items():
@@ -228,7 +232,7 @@ def main() -> int:
     if "--check" in sys.argv:
         if text != old:
             print(
-                "README.md: its tables are not those of the records in docs/; run scripts/tables.py",
+                "README.md: expected the tables of the records in docs/, got others; run scripts/tables.py",
                 file=sys.stderr,
             )
         return int(text != old)

@@ -1,4 +1,4 @@
-"""The port against the reference, number for number, in float64: builder, penalties, StepDecay."""
+"""The port agrees with the reference in float64: builder, penalties, StepDecay."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from kerasnorm import RECIPES, StepDecay, build_cnn
+from kerasnorm.norms import NORMS
 
-NORMS = ["bn", "ln", "gn"]
 STEPS = 8
 
 
@@ -28,7 +28,7 @@ def golden(norm: str) -> dict[str, Any]:
 
 
 def reference_model(norm: str, arrays: dict[str, Any]) -> keras.Model:
-    """The builder's model with the recipe's penalties and the reference's starting weights."""
+    """The model with the recipe's penalties and the initial weights of the reference."""
     recipe = RECIPES["notebook"].for_norm(norm)
     assert (recipe.l1, recipe.l2) == (arrays["l1"], arrays["l2"])
     assert (recipe.learning_rate, recipe.momentum) == (arrays["lr"], arrays["momentum"])
@@ -68,7 +68,7 @@ def test_first_gradients(norm: str) -> None:
         probabilities = model(images(arrays, 0), training=True)
         loss = keras.losses.SparseCategoricalCrossentropy()(arrays["y"][0], probabilities) + sum(model.losses)
     for name, kernel, gradient in zip(("conv0", "conv4"), kernels, tape.gradient(loss, kernels), strict=True):
-        # The reference's is before weight decay, which its optimizer adds; ours has the penalty in the loss.
+        # The reference's optimizer adds the weight decay to this gradient; our loss includes the penalty.
         before_decay = gradient - float(arrays["l2"]) * kernel
         np.testing.assert_allclose(before_decay, arrays[f"grad0/{name}/kernel"], rtol=0, atol=1e-9)
 
@@ -83,7 +83,9 @@ def test_eight_steps_with_a_drop_of_the_learning_rate(norm: str) -> None:
     )
     decay.set_model(model)
     for step in range(STEPS):
-        decay.on_epoch_begin(step)  # the reference dropped the rate within an epoch; here a step is one
+        decay.on_epoch_begin(
+            step
+        )  # the reference dropped the rate within an epoch; here each step is an epoch
         squares = sum(float((weight.numpy() ** 2).sum()) for weight in model.trainable_weights)
         loss, cross_entropy = model.train_on_batch(images(arrays, step), arrays["y"][step])
         model.reset_metrics()
@@ -94,7 +96,7 @@ def test_eight_steps_with_a_drop_of_the_learning_rate(norm: str) -> None:
         for weight in layer.weights:
             expected = arrays[f"final/{layer.name}/{weight.name}"]
             if weight.name == "moving_variance":
-                # PyTorch's is unbiased, N / (N - 1) larger in every step: the one known difference.
+                # PyTorch's is unbiased, larger by N / (N - 1) in every step: the only known difference.
                 error = np.abs(weight.numpy() - expected).max()
                 assert 1e-6 < error < 1e-3
             else:
@@ -102,7 +104,7 @@ def test_eight_steps_with_a_drop_of_the_learning_rate(norm: str) -> None:
 
 
 @pytest.mark.parametrize("norm", ["ln", "gn"])
-def test_without_rescaled_velocity_it_is_not_the_reference(norm: str) -> None:
+def test_weights_differ_from_the_reference_without_rescaled_velocity(norm: str) -> None:
     arrays = golden(norm)
     model = reference_model(norm, arrays)
     decay = StepDecay(float(arrays["lr"]), int(arrays["lr_drop_before_step"]), float(arrays["gamma"]))

@@ -8,7 +8,7 @@ SIZES = {"kernels": 144 + 4 * 2304 + 160, "gamma_beta": 5 * 32}
 
 
 def trained_looking(model: keras.Model, seed: int = 0) -> keras.Model:
-    """Random gamma, beta and moving statistics, so that none of them can be left out unnoticed."""
+    """Random gamma, beta and moving statistics, so that a test notices if one of them is missing."""
     rng = np.random.default_rng(seed)
     for weight in model.weights:
         if weight.name in ("gamma", "moving_variance"):
@@ -46,7 +46,7 @@ def test_shapes_of_the_stages() -> None:
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize(
     ("norm", "groups", "shape", "axes"),
-    [  # axes that share a mean, once the channels are split in (groups, channels of a group)
+    [  # the axes that share a mean, with the channels split into (groups, channels of a group)
         ("bn", None, (4, 4, 16, 1), (0, 1, 2, 4)),
         ("ln", None, (4, 4, 1, 16), (1, 2, 4)),
         ("gn", None, (4, 4, 4, 4), (1, 2, 4)),
@@ -54,7 +54,7 @@ def test_shapes_of_the_stages() -> None:
         ("gn", 16, (4, 4, 16, 1), (1, 2, 4)),
     ],
 )
-def test_each_norm_is_its_formula(
+def test_each_norm_computes_its_formula(
     norm: str, groups: int | None, shape: tuple[int, ...], axes: tuple[int, ...], batch: int
 ) -> None:
     layer = trained_looking(build_cnn(norm, groups=groups, dtype="float64")).get_layer("norm0")
@@ -67,7 +67,7 @@ def test_each_norm_is_its_formula(
 
 
 @pytest.mark.parametrize("batch", [1, 5])
-def test_bn_in_inference_uses_its_running_averages(batch: int) -> None:
+def test_bn_uses_its_moving_averages_in_inference(batch: int) -> None:
     layer = trained_looking(build_cnn("bn", dtype="float64")).get_layer("norm0")
     x = np.random.default_rng(1).normal(3, 2, (batch, 4, 4, 16))
     mean, variance = layer.moving_mean.numpy(), layer.moving_variance.numpy()
@@ -80,17 +80,17 @@ def test_bn_in_inference_uses_its_running_averages(batch: int) -> None:
 
 
 @pytest.mark.parametrize("norm", ["ln", "gn"])
-def test_an_images_own_scale_and_shift_do_not_matter(norm: str) -> None:
+def test_scale_and_shift_of_an_image_do_not_matter(norm: str) -> None:
     layer = trained_looking(build_cnn(norm, dtype="float64")).get_layer("norm0")
     rng = np.random.default_rng(2)
-    x = rng.normal(0, 50, (3, 6, 6, 16))  # far above epsilon, which the invariance leaves out
+    x = rng.normal(0, 50, (3, 6, 6, 16))  # far above epsilon, which is not invariant
     scale, shift = rng.uniform(0.5, 2, (3, 1, 1, 1)), rng.normal(0, 50, (3, 1, 1, 1))
     np.testing.assert_allclose(layer(scale * x + shift), layer(x), rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize(("norm", "invariant"), [("bn", False), ("ln", True), ("gn", True)])
-def test_contrast_of_an_image_passes_ln_and_gn_only(norm: str, invariant: bool) -> None:
-    # The convolutions have no bias and ReLU commutes with a positive factor, so the first norm sees it too.
+def test_only_ln_and_gn_are_invariant_to_the_contrast_of_an_image(norm: str, invariant: bool) -> None:
+    # The convolutions have no bias and ReLU commutes with a positive factor, so the first norm receives the factor.
     model = trained_looking(build_cnn(norm, logits=True, dtype="float64"))
     x = np.random.default_rng(3).uniform(0, 255, (2, 28, 28, 1))
     grey = 255 * 0.1307
@@ -98,7 +98,7 @@ def test_contrast_of_an_image_passes_ln_and_gn_only(norm: str, invariant: bool) 
     assert same == invariant
 
 
-def test_pixels_are_normalized_inside() -> None:
+def test_the_first_layer_normalizes_pixels() -> None:
     x: np.ndarray = np.arange(2 * 28 * 28).reshape(2, 28, 28, 1) % 256
     model = build_cnn("bn", dtype="float64")
     normalized = model.get_layer("normalize_pixels")(x)
@@ -111,7 +111,7 @@ def test_pixels_are_normalized_inside() -> None:
     np.testing.assert_allclose(rgb.get_layer("normalize_pixels")(x), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_kernels_start_as_in_pytorch() -> None:
+def test_kernels_are_initialized_as_in_pytorch() -> None:
     keras.utils.set_random_seed(0)
     for weight in build_cnn("bn").trainable_weights:
         if weight.name == "kernel":
@@ -132,7 +132,7 @@ def test_other_sizes_and_channels(norm: str, shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(outputs.sum(axis=1), 1, rtol=1e-6)
 
 
-def test_logits_are_what_the_softmax_takes() -> None:
+def test_softmax_of_the_logits_gives_the_probabilities() -> None:
     probabilities = build_cnn("gn")
     logits = build_cnn("gn", logits=True)
     logits.set_weights(probabilities.get_weights())
@@ -147,7 +147,10 @@ def test_logits_are_what_the_softmax_takes() -> None:
         ({"norm": "layer"}, "norm: expected one of bn, ln, gn, got 'layer'"),
         ({"norm": "gn", "groups": 3}, r"groups: expected a divisor of filters=16 .* got 3"),
         ({"norm": "gn", "groups": 0}, r"groups: expected a divisor of filters=16 .* got 0"),
-        ({"norm": "ln", "groups": 4}, "only 'gn' has groups"),
+        (
+            {"norm": "ln", "groups": 4},
+            "groups: expected None for norm 'ln', got 4; normalizations with groups: gn",
+        ),
         ({"norm": "gn", "filters": 10}, "filters: expected a multiple of 4"),
         (
             {"norm": "bn", "input_shape": (17, 28, 1)},
@@ -162,7 +165,7 @@ def test_logits_are_what_the_softmax_takes() -> None:
         ({"norm": "bn", "num_classes": 1}, "num_classes: expected 2 or more, got 1"),
     ],
 )
-def test_what_cannot_be_built_is_refused(arguments: dict, message: str) -> None:
+def test_wrong_arguments_raise(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_cnn(**arguments)
 

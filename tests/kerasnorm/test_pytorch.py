@@ -1,4 +1,4 @@
-"""Checkpoints of PyTorch: by their arrays alone, and against PyTorch itself where it is installed."""
+"""PyTorch checkpoints: as arrays alone, and with PyTorch itself if it is installed."""
 
 from pathlib import Path
 from typing import Any
@@ -9,19 +9,18 @@ import pytest
 
 from export.errors import UserError
 from kerasnorm import build_cnn
+from kerasnorm.cli.pytorch import main
+from kerasnorm.norms import NORMS
 from kerasnorm.pytorch import (
-    main,
     model_from_state_dict,
     read_state_dict,
     state_dict_from_model,
     write_state_dict,
 )
 
-NORMS = ["bn", "ln", "gn"]
-
 
 def golden(norm: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
-    """The reference's starting weights under PyTorch's names, images, and its log-probabilities."""
+    """The reference's initial weights under PyTorch's names, images, and its log-probabilities."""
     with np.load(Path(__file__).parent.parent / f"golden/seed_{norm}.npz", allow_pickle=False) as file:
         state: dict[str, np.ndarray] = {}
         for block in range(5):
@@ -38,7 +37,7 @@ def golden(norm: str) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
 
 
 def random_model(norm: str) -> keras.Model:
-    """A model none of whose weights is 0 or 1 throughout."""
+    """A model with random weights, also where they are initialized to 0 or 1."""
     model = build_cnn(norm, (20, 20, 3), num_classes=4, filters=8, blocks=2)
     rng = np.random.default_rng(0)
     for weight in model.weights:
@@ -48,20 +47,20 @@ def random_model(norm: str) -> keras.Model:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-def test_the_reference_weights_give_the_reference_outputs(norm: str) -> None:
+def test_weights_of_the_reference_give_its_outputs(norm: str) -> None:
     state, images, expected = golden(norm)
     model = model_from_state_dict(state, norm, dtype="float64", dropout=0.0)
     np.testing.assert_allclose(np.log(model(images)), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("norm", ["bn", "gn"])
-def test_back_and_forth(norm: str, tmp_path: Path) -> None:
+def test_a_round_trip_keeps_the_weights(norm: str, tmp_path: Path) -> None:
     model = random_model(norm)
     file = tmp_path / "checkpoint.npz"
     write_state_dict(file, state_dict_from_model(model))
     again = model_from_state_dict(read_state_dict(file), norm, image_size=20)
     for mine, theirs in zip(model.get_weights(), again.get_weights(), strict=True):
-        if mine.dtype == np.float32:  # the rest are states of Dropout's random generators
+        if mine.dtype == np.float32:  # the others are states of Dropout's random generators
             np.testing.assert_array_equal(mine, theirs)
 
 
@@ -85,30 +84,18 @@ def test_pytorch_computes_the_same(norm: str, tmp_path: Path) -> None:
     images = np.random.default_rng(1).integers(0, 256, (5, 20, 20, 3))
     pixels = torch.tensor((images / 255 - 0.1307) / 0.3081, dtype=torch.float32).permute(0, 3, 1, 2)
 
-    # From PyTorch: names of its own, wrapped as training scripts do, starting weights and statistics.
+    # From PyTorch, with other names, wrapped in a dictionary as training scripts do.
     with torch.no_grad():
         for name, tensor in network.state_dict().items():
             if not name.endswith("num_batches_tracked"):
                 tensor.uniform_(0.5, 1.5) if tensor.ndim == 1 else tensor.uniform_(-0.3, 0.3)
     torch.save({"state_dict": network.state_dict(), "epoch": 7}, tmp_path / "theirs.pt")
-    assert (
-        main(
-            [
-                str(tmp_path / "theirs.pt"),
-                "-o",
-                str(tmp_path / "m.keras"),
-                "--norm",
-                norm,
-                "--image-size",
-                "20",
-            ]
-        )
-        == 0
-    )
+    argv = [tmp_path / "theirs.pt", "-o", tmp_path / "m.keras", "--norm", norm, "--image-size", 20]
+    assert main([str(word) for word in argv]) == 0
     model = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_allclose(model(images), network(pixels).detach(), rtol=1e-4, atol=1e-5)
 
-    # And back, with other weights.
+    # Back to PyTorch, with other weights.
     model = random_model(norm)
     write_state_dict(tmp_path / "ours.pt", state_dict_from_model(model))
     ours = torch.load(tmp_path / "ours.pt", weights_only=True)
@@ -116,7 +103,7 @@ def test_pytorch_computes_the_same(norm: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(model(images), network(pixels).detach(), rtol=1e-4, atol=1e-5)
 
 
-def test_an_unsafe_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_unsafe_and_damaged_checkpoints_raise(tmp_path: Path) -> None:
     torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed")
     torch.save({"state_dict": Path("somewhere")}, tmp_path / "bad.pt")
     with pytest.raises(UserError, match="more than weights"):
@@ -126,16 +113,14 @@ def test_an_unsafe_checkpoint_is_refused(tmp_path: Path) -> None:
         read_state_dict(tmp_path / "cut.pt")
 
 
-def test_without_pytorch_the_message_names_the_way_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_pytorch_the_message_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     (tmp_path / "a.pt").write_bytes(b"")
-    with pytest.raises(UserError, match=r"expected PyTorch for a \.pt file, found none; pip install torch"):
+    with pytest.raises(UserError, match=r"expected PyTorch for a \.pt file, got none; pip install torch"):
         read_state_dict(tmp_path / "a.pt")
 
 
-def test_wrong_checkpoints() -> None:
+def test_checkpoints_of_other_networks_raise() -> None:
     state, _, _ = golden("gn")
     with pytest.raises(UserError, match="running_mean, running_var in each normalization for norm 'bn'"):
         model_from_state_dict(state, "bn")
@@ -149,13 +134,3 @@ def test_wrong_checkpoints() -> None:
         model_from_state_dict({**state, "fc.bias": np.zeros((2, 2, 2))}, "gn")
     with pytest.raises(UserError, match=r"expected a model of kerasnorm\.build_cnn"):
         state_dict_from_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
-
-
-def test_command_line_errors(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"give --norm bn, ln or gn"):
-        main([str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.keras")])
-    with pytest.raises(UserError, match=r"expected a name ending in \.keras"):
-        main([str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.onnx"), "--norm", "bn"])
-    with pytest.raises(UserError, match=r"a\.npz: expected a \.npz file, found nothing"):
-        main([str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.keras"), "--norm", "bn"])
-    assert not (tmp_path / "m.keras").exists()

@@ -1,4 +1,4 @@
-"""What several runs say together: mean and deviation over seeds, and whether a difference is more than chance."""
+"""The statistics of several seeds: mean, deviation and interval, and whether a difference is more than chance."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Difference:
     """The difference of two models' results, seed by seed.
 
     Attributes:
-        count: number of seeds that both have.
+        count: number of seeds.
         mean: mean of first minus second.
         interval: 95 % confidence interval of that mean; NaN for one seed.
-        p_value: of the paired t-test: how often a difference this large would come about by the seeds alone if
-            there were none; NaN for one seed.
+        p_value: of the paired t-test: the probability of a difference at least this large by the choice of the seeds
+            alone; NaN for one seed.
     """
 
     count: int
@@ -54,10 +54,10 @@ class Difference:
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Mean, sample standard deviation, range and 95 % confidence interval.
+    """Return mean, sample standard deviation, range and 95 % confidence interval.
 
     Raises:
-        UserError: there is no value.
+        UserError: there are no values.
     """
     numbers: np.ndarray = np.asarray(values, np.float64)
     if numbers.size == 0:
@@ -73,17 +73,18 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def paired_difference(first: Sequence[float], second: Sequence[float]) -> Difference:
-    """The mean of first - second over seeds, with the paired t-test (Student 1908).
+    """Return the mean of first - second over the seeds, with the paired t-test (Student 1908).
 
-    Pairs are of one seed: the same order of images and the same augmentation, so what these contribute to
-    both falls out of the difference.
+    The two values of a pair have the same seed, hence the same order of images and the same augmentation. What these
+    contribute to both cancels in the difference.
 
     Raises:
         UserError: the two differ in length, or are empty.
     """
     if len(first) != len(second) or not len(first):
         raise UserError(
-            f"paired_difference: expected as many values in both, one or more, got {len(first)} and {len(second)}"
+            "paired_difference: expected the same number of values in both, one or more, "
+            f"got {len(first)} and {len(second)}"
         )
     differences = np.asarray(first, np.float64) - np.asarray(second, np.float64)
     return Difference(
@@ -105,6 +106,6 @@ def _p_value(differences: np.ndarray) -> float:
 
     if len(differences) < 2:
         return math.nan
-    if np.ptp(differences) == 0:  # t is 0/0, or infinite
+    if np.ptp(differences) == 0:  # t is 0/0 or infinite
         return 1.0 if differences[0] == 0 else 0.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)

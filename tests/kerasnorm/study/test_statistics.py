@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from kerasnorm.summary import paired_difference, summarize
+from kerasnorm.study.statistics import paired_difference, summarize
 
 
-def test_summary_of_five_seeds() -> None:
-    """Against the formulas; t of 4 degrees of freedom is 2.776445 at 97.5 % (any table)."""
+def test_summary_of_five_seeds_follows_the_formulas() -> None:
+    """Student's t with 4 degrees of freedom is 2.776445 at 97.5 % (any table)."""
     values = [99.1, 99.3, 99.2, 99.4, 99.25]
     found = summarize(values)
     deviation = math.sqrt(sum((value - 99.25) ** 2 for value in values) / 4)
@@ -29,8 +29,8 @@ def test_one_seed_has_no_deviation() -> None:
     assert math.isnan(paired_difference([99.0], [98.0]).p_value)
 
 
-def test_pairs_cancel_what_the_seeds_share() -> None:
-    """Seeds differ by points, the models by a tenth: unpaired it would drown."""
+def test_paired_difference_cancels_the_variation_between_seeds() -> None:
+    """Seeds differ by points, the models by a tenth of a point."""
     seeds = np.array([98.0, 99.0, 97.0, 99.5])
     first, second = seeds + np.array([0.11, 0.09, 0.10, 0.12]), seeds
     found = paired_difference(first, second)
@@ -44,8 +44,8 @@ def test_pairs_cancel_what_the_seeds_share() -> None:
     np.testing.assert_allclose(reverse.p_value, found.p_value, rtol=1e-9, atol=0)
 
 
-def test_chance_is_found_to_be_chance() -> None:
-    """Of 400 comparisons of equal models, some 5 % have p < 0.05, and as many intervals miss 0."""
+def test_equal_models_differ_at_5_percent_in_5_percent_of_comparisons() -> None:
+    """Of 400 comparisons about 5 % have p < 0.05, and the same number of intervals miss 0."""
     rng = np.random.default_rng(0)
     found = [paired_difference(rng.normal(size=5), rng.normal(size=5)) for _ in range(400)]
     small = np.mean([one.p_value < 0.05 for one in found])
@@ -55,12 +55,14 @@ def test_chance_is_found_to_be_chance() -> None:
 
 
 @pytest.mark.parametrize(("difference", "p_value"), [(0.0, 1.0), (0.25, 0.0)])
-def test_the_same_difference_for_all_seeds(difference: float, p_value: float) -> None:
+def test_p_value_of_a_constant_difference(difference: float, p_value: float) -> None:
     assert paired_difference([1 + difference, 2 + difference], [1.0, 2.0]).p_value == p_value
 
 
-def test_nothing_to_summarize_is_refused() -> None:
+def test_empty_or_unequal_values_raise() -> None:
     with pytest.raises(ValueError, match="expected one value or more, got none"):
         summarize([])
-    with pytest.raises(ValueError, match="expected as many values in both, one or more, got 2 and 1"):
+    with pytest.raises(
+        ValueError, match="expected the same number of values in both, one or more, got 2 and 1"
+    ):
         paired_difference([1.0, 2.0], [1.0])

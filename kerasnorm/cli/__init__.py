@@ -1,0 +1,1 @@
+"""The command lines: each module parses argv, calls the library and prints the result."""

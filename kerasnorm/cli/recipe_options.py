@@ -1,0 +1,87 @@
+"""A Recipe on the command line: the options, the recipe that they make, and argv for another command."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from kerasnorm.augment import Augmentation
+from kerasnorm.data import NAMES
+from kerasnorm.hyperparameters import Hyperparameter, hyperparameters
+from kerasnorm.recipes import RECIPES, Recipe
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose the recipe and the images: --data, --recipe, --held-out."""
+    parser.add_argument(
+        "--data",
+        default="auto",
+        metavar="NAME|FILE.npz",
+        help=f"{', '.join(NAMES)}, or a .npz file of x_train, y_train, x_test, y_test (default: auto: MNIST "
+        "if it is available, otherwise scikit-learn's digits); files are looked for in $KERASNORM_DATA first",
+    )
+    parser.add_argument("--recipe", default="documented", choices=RECIPES, help="default: documented")
+    parser.add_argument(
+        "--held-out",
+        type=int,
+        default=0,
+        metavar="N",
+        help="test on the last N training images and don't train on them, to choose a recipe (default: 0)",
+    )
+
+
+def add_hyperparameters(parser: argparse.ArgumentParser) -> None:
+    """Add an option for each hyper-parameter; one that is not given leaves the recipe's own value."""
+    group = parser.add_argument_group("hyper-parameters (each replaces the recipe's value)")
+    for name, parameter in _hyperparameters().items():
+        options: dict[str, Any] = {
+            "default": argparse.SUPPRESS,
+            "help": f"{parameter.help} ({_defaults(name)})",
+        }
+        if parameter.kind is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif parameter.choices:
+            options["choices"] = parameter.choices
+        else:
+            options["type"] = parameter.kind
+            options["metavar"] = "N" if parameter.kind is int else "X"
+        group.add_argument(_option(name), **options)
+
+
+def recipe_from(arguments: argparse.Namespace) -> Recipe:
+    """Return the recipe that `--recipe` names, with the hyper-parameters that were given."""
+    given = {name: getattr(arguments, name) for name in _hyperparameters() if hasattr(arguments, name)}
+    return dataclasses.replace(RECIPES[arguments.recipe], **given)
+
+
+def hyperparameter_argv(arguments: argparse.Namespace) -> list[str]:
+    """Return the options that give another command the hyper-parameters that were given to this one."""
+    argv = []
+    for name in _hyperparameters():
+        if hasattr(arguments, name):
+            value, option = getattr(arguments, name), _option(name)
+            if isinstance(value, bool):
+                argv.append(option if value else option.replace("--", "--no-", 1))
+            else:
+                argv += [option, str(value)]
+    return argv
+
+
+def _hyperparameters() -> dict[str, Hyperparameter]:
+    """The network and its training first, then the augmentation."""
+    last = hyperparameters(Augmentation)
+    return {name: value for name, value in hyperparameters(Recipe).items() if name not in last} | last
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _defaults(name: str) -> str:
+    """The values in the named recipes: one if they agree, otherwise each."""
+    values = {recipe.name: getattr(recipe, name) for recipe in RECIPES.values()}
+    shown = {recipe: "none" if value is None else str(value) for recipe, value in values.items()}
+    if len(set(shown.values())) == 1:
+        return shown["documented"]
+    return ", ".join(f"{recipe}: {value}" for recipe, value in shown.items())

@@ -1,0 +1,74 @@
+"""python -m kerasnorm.train: train one model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from export.command import Parser, import_tensorflow_quietly, run
+from export.errors import UserError
+from kerasnorm import rundir
+from kerasnorm.cli.recipe_options import add_data_options, add_hyperparameters, recipe_from
+from kerasnorm.norms import NORMS
+from kerasnorm.train import train
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser; its defaults are the recipe's own."""
+    parser = Parser(
+        prog="kerasnorm-train",
+        description="Train the study's CNN with one normalization. Writes a run directory with the model, its "
+        "history, plots and metrics.",
+    )
+    parser.add_argument(
+        "--norm",
+        required=True,
+        choices=NORMS,
+        help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items()),
+    )
+    add_data_options(parser)
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default: 0)")
+    parser.add_argument("--out", metavar="DIR", help="default: runs/NORM-DATA-RECIPE-seedSEED")
+    parser.add_argument("--resume", action="store_true", help="continue the run in that directory")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run in that directory")
+    parser.add_argument(
+        "--no-export", dest="export", action="store_false", help="don't write model.onnx and parity.json"
+    )
+    add_hyperparameters(parser)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train, and print the result in one line."""
+    arguments = parser().parse_args(argv)
+    if arguments.resume and arguments.overwrite:
+        raise UserError("expected one of --resume and --overwrite, got both")
+    recipe = recipe_from(arguments)
+    import_tensorflow_quietly()
+    from kerasnorm.cli.interrupts import StopAfterEpoch, ctrl_c
+
+    with ctrl_c() as pressed:
+        path = train(
+            arguments.norm,
+            arguments.data,
+            recipe,
+            seed=arguments.seed,
+            held_out=arguments.held_out,
+            out=arguments.out,
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+            export=arguments.export,
+            callbacks=[StopAfterEpoch(pressed)],
+        )
+    metrics = rundir.read_json(path / rundir.METRICS)
+    print(
+        f"{path}: test accuracy {100 * metrics['test_accuracy']:.2f} % at the last of {metrics['epochs']} epochs "
+        f"(best {100 * metrics['best_test_accuracy']:.2f} % at epoch {metrics['best_epoch']}), "
+        f"{metrics['misclassified']} misclassified, {metrics['seconds']:.0f} s"
+    )
+    return 0
+
+
+def cli() -> int:
+    """Entry point of the console script."""
+    return run(main)

@@ -1,0 +1,103 @@
+"""What a finished training leaves in its run directory: model, pictures, ONNX model and metrics."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.errors import CheckError
+from export.files import write_json, write_whole
+from kerasnorm import rundir
+from kerasnorm.data import Dataset
+
+if TYPE_CHECKING:
+    import keras
+
+    from kerasnorm.callbacks import MisclassifiedImages
+
+
+def save_results(
+    path: Path,
+    model: keras.Model,
+    data: Dataset,
+    history: list[dict[str, float]],
+    wrong: MisclassifiedImages,
+    *,
+    seed: int,
+    export: bool = True,
+) -> None:
+    """Write everything that follows the last epoch; metrics.json is last and marks the run as complete.
+
+    Args:
+        path: the run directory.
+        model: the trained model, of stock Keras layers.
+        data: the data that it was trained on.
+        history: a row for each epoch, as in history.csv.
+        wrong: the misclassified test images.
+        seed: the seed of the run, for the title of the plots.
+        export: write model.onnx and parity.json too.
+
+    Raises:
+        UserError: a file can't be written.
+        CheckError: the ONNX model differs from the Keras model; the run is complete except for model.onnx.
+    """
+    from kerasnorm.image_plots import plot_misclassified
+    from kerasnorm.plots import plot_curves
+
+    series = {key: [row[key] for row in history] for key in rundir.COLUMNS}
+    curves = plot_curves(series, f"{model.name}: {data.name}, {len(history)} epochs, seed {seed}")
+    images = plot_misclassified(
+        wrong.images,
+        wrong.predicted,
+        wrong.actual,
+        class_names=data.class_names,
+        title=f"{model.name}: {len(wrong.indices)} of {wrong.count} misclassified",
+    )
+    write_whole(path / rundir.MODEL, model.save)
+    write_whole(path / rundir.CURVES, lambda file: curves.savefig(file, dpi=120))
+    write_whole(path / rundir.MISCLASSIFIED, lambda file: images.savefig(file, dpi=120))
+    failure: CheckError | None = None
+    if export:
+        try:
+            _export(model, data, path)
+        except CheckError as error:  # the training itself succeeded: its run is complete, without model.onnx
+            failure = error
+    write_json(path / rundir.METRICS, metrics(model, history, wrong.count))
+    (path / rundir.CHECKPOINT).unlink(missing_ok=True)
+    if failure is not None:
+        raise failure
+
+
+def metrics(model: keras.Model, history: list[dict[str, float]], misclassified: int) -> dict[str, Any]:
+    """Return the content of metrics.json."""
+    last = history[-1]
+    best = max(history, key=lambda row: row["val_accuracy"])
+    trainable = sum(math.prod(weight.shape) for weight in model.trainable_weights)
+    return {
+        "epochs": len(history),
+        "test_accuracy": round(last["val_accuracy"], 6),
+        "test_cross_entropy": last["val_cross_entropy"],
+        "train_accuracy": round(last["accuracy"], 6),
+        "train_cross_entropy": last["cross_entropy"],
+        "best_test_accuracy": round(best["val_accuracy"], 6),
+        "best_epoch": int(best["epoch"]),
+        "misclassified": misclassified,
+        "trainable_parameters": trainable,
+        "non_trainable_parameters": model.count_params() - trainable,
+        "seconds": round(sum(row["seconds"] for row in history), 1),
+    }
+
+
+def _export(model: keras.Model, data: Dataset, path: Path) -> None:
+    from export.convert import Options
+    from export.export import export_model
+
+    export_model(
+        model,
+        path / rundir.ONNX,
+        Options(class_names=data.class_names),
+        data=[data.x_test],
+        source=f"test images of {data.name}",
+        report=path / rundir.PARITY,
+    )

@@ -1,0 +1,90 @@
+"""The study as a user runs it: wrong use, and one that is interrupted and continued."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from kerasnorm.cli.compare import cli
+from tests.kerasnorm.study.finished import RESULTS
+
+Here = Callable[..., "tuple[int, str, str]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--seeds 0", "seeds: expected 1 or more, got 0"),
+        ("--norms bn bn", "norms: expected each once, got bn bn"),
+        ("--norms xn", "argument --norms: invalid choice: 'xn'"),
+        ("--jobs 0", "jobs: expected 1 or more, got 0"),
+        ("--epochs 0", "epochs: expected at least 1, got 0"),
+        (
+            "--data gone.npz --norms bn --seeds 1",
+            "gone.npz: expected a .npz file, found nothing of that name",
+        ),
+    ],
+)
+def test_wrong_use_ends_with_one_line_and_exit_code_2(
+    here: Here, tmp_path: Path, words: str, message: str
+) -> None:
+    if "--data" not in words:
+        words += " --data digits"
+    code, _, errors = here(cli, *words.split(), "--runs", tmp_path / "runs")
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert message in errors
+
+
+@pytest.mark.slow
+def test_an_interrupted_study_is_continued(here: Here, tmp_path: Path) -> None:
+    words = (
+        "--norms",
+        "bn",
+        "gn",
+        "--seeds",
+        1,
+        "--data",
+        "digits",
+        "--epochs",
+        2,
+        "--runs",
+        tmp_path / "runs",
+    )
+    command = [sys.executable, "-m", "kerasnorm.compare", *map(str, words)]
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # These tests may run in the background, where a shell lets SIGINT be ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    first, second = (tmp_path / f"runs/{norm}-digits-documented-seed0" for norm in ("bn", "gn"))
+    deadline = time.monotonic() + 120
+    while not (second / "config.json").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal's Ctrl-C, which reaches the whole group
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip() == "error: interrupted; to continue, run the same command again"
+
+    stamp = (first / "metrics.json").stat().st_mtime_ns
+    code, output, errors = here(cli, *words)
+    assert (code, errors) == (0, "")
+    assert "1 of 2 runs are complete already" in output
+    assert re.search(r"1 of 1: gn-digits-documented-seed0: [\d.]+ %, \d+ s; 1 min in all", output)
+    assert (first / "metrics.json").stat().st_mtime_ns == stamp
+    out = tmp_path / "runs/compare-digits-documented"
+    assert sorted(path.name for path in out.iterdir()) == RESULTS
+    assert (out / "table.md").read_text() in output

@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kerasnorm import rundir
+from kerasnorm.checkpoint import ProgressSaver, load_checkpoint, save_checkpoint
+
+
+def small_model(units: int = 2, seed: int = 0) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(units), keras.layers.Dropout(0.5)])
+    model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse")
+    return model
+
+
+def test_checkpoint_holds_weights_velocity_and_random_states(tmp_path: Path) -> None:
+    model, x = small_model(), np.random.default_rng(0).normal(size=(20, 3))
+    model.fit(x, x[:, :2], epochs=2, verbose=0)
+    save_checkpoint(tmp_path, model, 2)
+    other = small_model(seed=1)
+    assert load_checkpoint(tmp_path, other) == 2
+    for one in (model, other):
+        one.fit(x, x[:, :2], epochs=1, shuffle=False, verbose=0)
+    for a, b in zip(model.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert load_checkpoint(tmp_path / "none", other) == 0
+
+
+@pytest.mark.parametrize("damage", ["truncated", "another model", "empty"])
+def test_a_damaged_or_foreign_checkpoint_raises(tmp_path: Path, damage: str) -> None:
+    save_checkpoint(tmp_path, small_model(units=3 if damage == "another model" else 2), 1)
+    file = tmp_path / rundir.CHECKPOINT
+    if damage != "another model":
+        file.write_bytes(file.read_bytes()[: 500 if damage == "truncated" else 0])
+    with pytest.raises(ValueError, match=r"checkpoint.npz: expected a checkpoint of this run.*--overwrite"):
+        load_checkpoint(tmp_path, small_model())
+
+
+def test_progress_is_saved_after_each_epoch(tmp_path: Path) -> None:
+    model, x = small_model(), np.random.default_rng(0).normal(size=(20, 3))
+    model.compile(
+        keras.optimizers.SGD(0.1),
+        "mse",
+        metrics=["accuracy", keras.metrics.MeanSquaredError(name="cross_entropy")],
+    )
+    history: list[dict[str, float]] = []
+    model.fit(
+        x,
+        x[:, :2],
+        epochs=2,
+        validation_data=(x, x[:, :2]),
+        callbacks=[ProgressSaver(tmp_path, history)],
+        verbose=0,
+    )
+    assert [row["epoch"] for row in history] == [1, 2]
+    rows = rundir.read_history(tmp_path)
+    assert [row["epoch"] for row in rows] == [1, 2]
+    np.testing.assert_allclose([row["learning_rate"] for row in rows], 0.1, rtol=1e-6)
+    assert all(row["seconds"] > 0 for row in rows)
+    assert load_checkpoint(tmp_path, model) == 2

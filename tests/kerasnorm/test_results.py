@@ -1,0 +1,55 @@
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from export.errors import CheckError
+from kerasnorm import MisclassifiedImages, build_cnn, load_data, rundir
+from kerasnorm.results import metrics, save_results
+
+HISTORY = [
+    {**dict.fromkeys(rundir.COLUMNS, 0.5), "epoch": epoch, "val_accuracy": accuracy, "seconds": 2.04}
+    for epoch, accuracy in ((1, 0.25), (2, 0.75), (3, 0.5))
+]
+
+
+def test_metrics_are_of_the_last_and_the_best_epoch() -> None:
+    found = metrics(build_cnn("bn"), HISTORY, 180)
+    assert (found["epochs"], found["test_accuracy"]) == (3, 0.5)
+    assert (found["best_epoch"], found["best_test_accuracy"]) == (2, 0.75)
+    assert (found["trainable_parameters"], found["non_trainable_parameters"]) == (9680, 160)
+    assert (found["misclassified"], found["seconds"]) == (180, 6.1)
+
+
+def save(path: Path, **options: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    data = load_data("digits")
+    model = build_cnn("ln", data.image_shape, data.num_classes)
+    wrong = MisclassifiedImages(data.x_test, data.y_test)
+    wrong.collect(model)
+    save_results(path, model, data, HISTORY, wrong, seed=0, **options)
+    return model
+
+
+def test_results_without_export(tmp_path: Path) -> None:
+    (tmp_path / rundir.CHECKPOINT).write_bytes(b"no longer needed")
+    model = save(tmp_path, export=False)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *(rundir.MODEL, rundir.CURVES, rundir.MISCLASSIFIED, rundir.METRICS)
+    }
+    again = keras.models.load_model(tmp_path / rundir.MODEL)
+    for a, b in zip(model.trainable_weights, again.trainable_weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_failed_parity_check_leaves_a_complete_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise CheckError("the outputs differ")
+
+    monkeypatch.setattr("export.export.export_model", fail)
+    with pytest.raises(CheckError, match="the outputs differ"):
+        save(tmp_path)
+    assert (tmp_path / rundir.METRICS).exists()
+    assert not (tmp_path / rundir.ONNX).exists()
