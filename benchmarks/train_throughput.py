@@ -2,18 +2,18 @@
 
 usage: python benchmarks/train_throughput.py [--rounds 5] [--images 25600] [--batch-size 128]
 
-Each candidate trains in a process of its own (thread settings hold for a process). The processes take turns,
-so that all of them meet the same state of the machine; quoted are medians, and the median of the ratio within
-a turn. A turn is a `fit` of one epoch, without evaluation.
+Each candidate trains in a process of its own, because thread settings apply to a process. The processes take turns,
+so that all of them run in the same state of the machine. The record has medians, and the median of the ratio within a
+turn. A turn is a `fit` of one epoch, without evaluation.
 
-    ours    kerasnorm.train's own path: speed_up, parts, augmentation and penalties
+    ours    as kerasnorm.train trains: speed_up, parts, augmentation and penalties
     stock   the same network, penalties and augmented batches in `fit` with Keras' own layers
-    torch   the same network and penalties in a PyTorch loop, without augmentation; where torch is installed
+    torch   the same network and penalties in a PyTorch loop, without augmentation; if torch is installed
     floor   ours without normalization, dropout, ReLU, penalties and augmentation: the convolutions alone
 
-and for a ResNet of 14 layers on an eighth as many 32x32x3 images, arrays given to `fit`, stock and ours; for the
-study's networks on one core too. PyTorch is no dependency: `pip install torch` adds its column. Nothing else
-should run meanwhile; it takes a quarter of an hour.
+A ResNet of 14 layers trains on an eighth as many 32x32x3 images, as arrays given to `fit`: stock and ours. The
+study's networks are measured on one core too. PyTorch is not a dependency: `pip install torch` adds its column. Run
+nothing else meanwhile; it takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -32,38 +32,45 @@ from typing import Any
 
 import numpy as np
 
+from export.files import write_json
+from kerasnorm.norms import NORMS
+
 ROOT = Path(__file__).resolve().parent.parent
-NORMS = ("bn", "ln", "gn")
 RESNETS = ("resnet-bn", "resnet-gn")
+TORCH_LAYERS: dict[str, Callable[[Any], Any]] = {
+    "bn": lambda nn: nn.BatchNorm2d(16),
+    "ln": lambda nn: nn.GroupNorm(1, 16),
+    "gn": lambda nn: nn.GroupNorm(4, 16),
+}
 Epoch = Callable[[], float]
 
 
 def cnn_images(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Random images of MNIST's size, and labels; speed doesn't depend on what they show."""
+    """Return random images of MNIST's size and labels; the speed does not depend on their values."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (count, 28, 28, 1), np.uint8), rng.integers(0, 10, count)
 
 
 def keras_epoch(kind: str, norm: str, count: int, batch_size: int) -> Epoch:
-    """A function that trains an epoch by Keras and returns its seconds."""
+    """Return a function that trains an epoch with Keras and returns its seconds."""
     from export.command import import_tensorflow_quietly
 
     import_tensorflow_quietly()
     import keras
 
-    from kerasnorm.augment import steps_per_epoch, training_batches
+    from kerasnorm.augment import Augmentation, steps_per_epoch, training_batches
     from kerasnorm.speed import set_threads, speed_up, steps_per_execution
 
     parts = set_threads() if kind in ("ours", "floor") else 0
     keras.utils.set_random_seed(0)
     x, y = cnn_images(count)
-    options: dict[str, Any] = {}
+    augmentation = Augmentation()
     if norm in RESNETS:
         x = np.random.default_rng(1).integers(0, 256, (count, 32, 32, 3), np.uint8)
         model = resnet(norm.removeprefix("resnet-"))
     elif kind == "floor":
         model = convolutions()
-        options = {"rotation": 0.0, "brightness": 0.0, "contrast": 0.0}
+        augmentation = Augmentation(rotation=0.0, brightness=0.0, contrast=0.0)
     else:
         model = study_model(norm)
     if parts:
@@ -82,7 +89,7 @@ def keras_epoch(kind: str, norm: str, count: int, batch_size: int) -> Epoch:
         if norm in RESNETS:
             model.fit(x, y, batch_size, verbose=0, callbacks=[clock])
         else:
-            batches = training_batches(x, y, batch_size, epochs=1, seed=0, **options)
+            batches = training_batches(x, y, batch_size, epochs=1, seed=0, augmentation=augmentation)
             model.fit(
                 batches, steps_per_epoch=steps_per_epoch(count, batch_size), shuffle=False, verbose=0,
                 callbacks=[clock],
@@ -93,19 +100,16 @@ def keras_epoch(kind: str, norm: str, count: int, batch_size: int) -> Epoch:
 
 
 def compiled(model: Any) -> Any:
-    """The model, compiled as kerasnorm.train does."""
-    import keras
+    """Compile a model as the recipe `documented` does."""
+    from kerasnorm import RECIPES
 
-    model.compile(
-        keras.optimizers.SGD(0.025, momentum=0.8),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy", keras.metrics.SparseCategoricalCrossentropy(name="cross_entropy")],
-    )
+    recipe = RECIPES["documented"]
+    model.compile(recipe.optimizer(steps_per_epoch=1), recipe.loss(), metrics=recipe.metrics())
     return model
 
 
 def study_model(norm: str) -> Any:
-    """The study's network with its own penalties."""
+    """Return the study's network with its own penalties."""
     from kerasnorm import RECIPES, build_cnn
 
     recipe = RECIPES["documented"].for_norm(norm)
@@ -113,7 +117,7 @@ def study_model(norm: str) -> Any:
 
 
 def convolutions() -> Any:
-    """What is left of the network without normalization, dropout, ReLU and penalties."""
+    """Return the network without normalization, dropout, ReLU and penalties."""
     import keras
 
     inputs = keras.Input((28, 28, 1))
@@ -127,7 +131,7 @@ def convolutions() -> Any:
 
 
 def resnet(norm: str) -> Any:
-    """A ResNet of 14 layers, 16 to 64 channels (He et al. 2016, arXiv:1603.05027), with bn or gn."""
+    """Return a ResNet of 14 layers, 16 to 64 channels (He et al. 2016, arXiv:1603.05027), with bn or gn."""
     import keras
 
     def normalized(x: Any) -> Any:
@@ -153,7 +157,7 @@ def resnet(norm: str) -> Any:
 
 
 def torch_epoch(norm: str, count: int, batch_size: int) -> Epoch:
-    """A function that trains an epoch by PyTorch and returns its seconds."""
+    """Return a function that trains an epoch with PyTorch and returns its seconds."""
     import torch
     from torch import nn
 
@@ -162,15 +166,10 @@ def torch_epoch(norm: str, count: int, batch_size: int) -> Epoch:
     recipe = RECIPES["documented"].for_norm(norm)
     torch.manual_seed(0)
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    normalizations = {
-        "bn": lambda: nn.BatchNorm2d(16),
-        "ln": lambda: nn.GroupNorm(1, 16),
-        "gn": lambda: nn.GroupNorm(4, 16),
-    }
     layers: list[nn.Module] = []
     for index in range(5):
         conv = nn.Conv2d(16 if index else 1, 16, 3, bias=False)
-        layers += [conv, nn.ReLU(), normalizations[norm](), nn.Dropout(0.05)]
+        layers += [conv, nn.ReLU(), TORCH_LAYERS[norm](nn), nn.Dropout(0.05)]
         layers += [nn.MaxPool2d(2)] if index == 1 else []
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Conv2d(16, 10, 1, bias=False), nn.Flatten())
     optimizer = torch.optim.SGD(model.parameters(), 0.025, 0.8, weight_decay=recipe.l2 or 0.0)
@@ -181,9 +180,9 @@ def torch_epoch(norm: str, count: int, batch_size: int) -> Epoch:
         start = time.perf_counter()
         order = torch.randperm(count)
         for first in range(0, count, batch_size):
-            places = order[first : first + batch_size]
+            indices = order[first : first + batch_size]
             optimizer.zero_grad()
-            loss = nn.functional.cross_entropy(model((x[places] / 255 - 0.1307) / 0.3081), y[places])
+            loss = nn.functional.cross_entropy(model((x[indices] / 255 - 0.1307) / 0.3081), y[indices])
             if recipe.l1:
                 loss = loss + recipe.l1 * sum(weight.abs().mean() for weight in model.parameters())
             loss.backward()
@@ -194,7 +193,7 @@ def torch_epoch(norm: str, count: int, batch_size: int) -> Epoch:
 
 
 def work(kind: str, norm: str, cores: int, count: int, batch_size: int) -> None:
-    """A worker: for each line on stdin train an epoch and print its seconds."""
+    """Run a worker: for each line on stdin, train an epoch and print its seconds."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
     os.environ["OMP_NUM_THREADS"] = str(cores)
     count //= 8 if norm in RESNETS else 1
@@ -203,7 +202,7 @@ def work(kind: str, norm: str, cores: int, count: int, batch_size: int) -> None:
         if kind == "torch"
         else keras_epoch(kind, norm, count, batch_size)
     )
-    epoch()  # what is traced and compiled once
+    epoch()  # traces and compiles
     print("ready", flush=True)
     for _ in sys.stdin:
         print(epoch(), flush=True)
@@ -212,7 +211,7 @@ def work(kind: str, norm: str, cores: int, count: int, batch_size: int) -> None:
 def turns(
     arguments: argparse.Namespace, candidates: list[tuple[str, str]], cores: int
 ) -> Iterator[list[float]]:
-    """Let the candidates take turns; their seconds for an epoch, turn by turn."""
+    """Let the candidates take turns, and yield their seconds for an epoch, turn by turn."""
     workers = []
     for kind, norm in candidates:
         settings = [kind, norm, str(cores), str(arguments.images), str(arguments.batch_size)]
@@ -226,8 +225,10 @@ def turns(
         )
         workers.append(worker)
         assert worker.stdout is not None
-        if worker.stdout.readline() != "ready\n":  # one after the other: none starts while another trains
-            raise RuntimeError(f"{kind} {norm}: expected the worker to start, it ended; see above")
+        if (
+            worker.stdout.readline() != "ready\n"
+        ):  # one after the other: no worker starts while another trains
+            raise RuntimeError(f"{kind} {norm}: expected the worker to start, but it ended; see above")
     try:
         for _ in range(arguments.rounds):
             seconds = []
@@ -243,7 +244,7 @@ def turns(
 
 
 def measure(arguments: argparse.Namespace, kinds: list[str], norm: str, cores: int) -> dict[str, Any]:
-    """Medians of one network's candidates on that many cores; ratios are of speeds, to `stock`."""
+    """Return the medians of a network's candidates on some cores; the ratios are speeds relative to `stock`."""
     rounds = list(turns(arguments, [(kind, norm) for kind in kinds], cores))
     stock = kinds.index("stock")
     images = arguments.images // (8 if norm in RESNETS else 1)
@@ -259,7 +260,7 @@ def measure(arguments: argparse.Namespace, kinds: list[str], norm: str, cores: i
 
 
 def main() -> int:
-    """Measure every network, and write the record."""
+    """Measure the networks and write the record."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=25600)
@@ -273,18 +274,18 @@ def main() -> int:
         work(kind, norm, *map(int, numbers))
         return 0
     cores = len(os.sched_getaffinity(0))
-    torch = ["torch"] if find_spec("torch") else []
     record: dict[str, Any] = {}
     for norm in arguments.networks:
-        kinds = ["stock", "ours"] + (["floor", *torch] if norm in NORMS else [])
+        kinds = ["stock", "ours"]
+        if norm in NORMS:
+            kinds.append("floor")
+        if norm in TORCH_LAYERS and find_spec("torch"):
+            kinds.append("torch")
         record[norm] = measure(arguments, kinds, norm, cores)
     one_core = {
         norm: measure(arguments, ["stock", "ours"], norm, 1) for norm in arguments.networks if norm in NORMS
     }
     if not arguments.no_record:
-        sys.path.insert(0, str(ROOT))
-        from export.files import write_json
-
         settings = {key: getattr(arguments, key) for key in ("rounds", "images", "batch_size")}
         results = {"cores": cores, "networks": record, "one_core": one_core}
         write_json(ROOT / "docs/bench/train.json", {"date": time.strftime("%Y-%m-%d"), **settings, **results})

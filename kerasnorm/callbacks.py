@@ -1,4 +1,4 @@
-"""StepDecay, PopulationStatistics and MisclassifiedImages: plain Keras callbacks, for anyone's model.fit."""
+"""StepDecay, PopulationStatistics and MisclassifiedImages: plain Keras callbacks for any `model.fit`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from export.errors import UserError
 
 
 def step_decay(epoch: int, initial_lr: float, step_size: int, gamma: float) -> float:
-    """The learning rate of an epoch: initial_lr * gamma ** (epoch // step_size).
+    """Return the learning rate of an epoch: initial_lr * gamma ** (epoch // step_size).
 
     Args:
         epoch: number of the epoch, counted from 0.
@@ -26,22 +26,21 @@ def step_decay(epoch: int, initial_lr: float, step_size: int, gamma: float) -> f
 class StepDecay(keras.callbacks.Callback):
     """Set the optimizer's learning rate to `step_decay(epoch, ...)` at the start of each epoch.
 
-    The rate depends on the epoch's number alone, so that `fit(..., initial_epoch=k)` goes on where a run
-    was left. Each epoch's `logs`, and so the History, get `learning_rate`.
+    The rate depends only on the number of the epoch, so `fit(..., initial_epoch=k)` continues an interrupted run.
+    The `logs` of each epoch, and so the History, contain `learning_rate`.
 
-    PyTorch's SGD keeps v = m v + g and moves by -lr v; Keras keeps v = m v - lr g and moves by v. At a
-    constant rate they are the same; when the rate changes by a factor, Keras' velocity still holds steps
-    of the old size. `rescale_velocity=True` multiplies it by the same factor, which gives the steps of
-    PyTorch's StepLR.
+    PyTorch's SGD computes v = m v + g and moves by -lr v; Keras computes v = m v - lr g and moves by v. They agree
+    at a constant rate. When the rate changes by a factor, Keras' velocity still contains steps of the old size.
+    `rescale_velocity=True` multiplies it by the same factor, which gives the steps of PyTorch's StepLR.
 
     Args:
         initial_lr: learning rate of epoch 0, above 0.
         step_size: epochs between drops; 0 keeps the rate constant.
         gamma: factor of each drop, 0 < gamma <= 1.
-        rescale_velocity: carry the velocity over as PyTorch does; needs `keras.optimizers.SGD`.
+        rescale_velocity: multiply the velocity when the rate changes; needs `keras.optimizers.SGD`.
 
     Raises:
-        UserError: an argument is out of range, or the optimizer cannot follow.
+        UserError: an argument is out of range, or the optimizer does not support it.
 
     Example:
         >>> StepDecay(0.025, step_size=6).schedule(epochs=25)[5:7]
@@ -64,19 +63,19 @@ class StepDecay(keras.callbacks.Callback):
         self.rescale_velocity = rescale_velocity
 
     def schedule(self, epochs: int) -> list[float]:
-        """The learning rates of epochs 0 to epochs - 1, before anything is trained."""
+        """Return the learning rates of epochs 0 to epochs - 1, without training."""
         return [step_decay(epoch, self.initial_lr, self.step_size, self.gamma) for epoch in range(epochs)]
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Refuse an optimizer that cannot follow, before the first step."""
+        """Raise if the optimizer is unsupported, before the first step."""
         optimizer = self.model.optimizer
-        # Keras' own property evaluates a schedule to a number; the attribute behind it tells them apart.
+        # The property `learning_rate` evaluates a schedule to a number; only this attribute tells them apart.
         if isinstance(
             getattr(optimizer, "_learning_rate", None), keras.optimizers.schedules.LearningRateSchedule
         ):
             raise UserError(
                 "StepDecay: expected an optimizer with a number as learning_rate, got a LearningRateSchedule; "
-                "use one or the other"
+                "use only one of them"
             )
         if self.rescale_velocity and not isinstance(optimizer, keras.optimizers.SGD):
             raise UserError(
@@ -87,7 +86,7 @@ class StepDecay(keras.callbacks.Callback):
         """Set the epoch's learning rate."""
         optimizer = self.model.optimizer
         new = step_decay(epoch, self.initial_lr, self.step_size, self.gamma)
-        # The rate that was in force is read from the optimizer, so that a resumed run rescales once.
+        # The previous rate is read from the optimizer, so that a resumed run rescales only once.
         old = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         if self.rescale_velocity and old > 0 and not math.isclose(new, old, rel_tol=1e-6):
             for velocity in getattr(optimizer, "momentums", []):
@@ -95,29 +94,30 @@ class StepDecay(keras.callbacks.Callback):
         optimizer.learning_rate = new
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Log `learning_rate`: the schedule's own value, not the optimizer's float32 copy of it."""
+        """Log `learning_rate`: the value of the schedule, not the optimizer's float32 copy."""
         if logs is not None:
             logs["learning_rate"] = step_decay(epoch, self.initial_lr, self.step_size, self.gamma)
 
 
 class PopulationStatistics(keras.callbacks.Callback):
-    """Give each BatchNormalization the statistics of training images, before every evaluation.
+    """Compute the mean and variance of each BatchNormalization from calibration images, before every evaluation.
 
-    A moving average with momentum 0.9 knows little more than the last ten batches, of augmented images and of
-    weights that have moved on. The paper (Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 2) takes the
-    population's statistics in its place: the mean over batches of their means and of their variances, with the
-    weights as they are. That is done here at the start of each evaluation, by some batches in training mode; what
-    is left after training are the statistics of the last one. The training itself does not use them.
+    A moving average with momentum 0.9 covers little more than the last ten batches, of augmented images and of
+    earlier weights. The paper (Ioffe and Szegedy 2015, arXiv:1502.03167, algorithm 2) uses population statistics
+    instead: the mean over batches of their means and variances, with the current weights. This callback computes
+    them at the start of each evaluation, from batches in training mode. After training, the values of the last
+    evaluation remain. Training itself does not use them.
 
-    Name it after `keras.callbacks.SwapEMAWeights`, so that the averaged weights get their own statistics. Models
-    without BatchNormalization are left alone. Other layers act as in training, dropout too.
+    List it after `keras.callbacks.SwapEMAWeights`, so that it calibrates the averaged weights. Models without
+    BatchNormalization stay unchanged. Other layers, such as dropout, act as in training.
 
     Args:
-        x: training images, not augmented, (n, ...): what the model takes.
-        batch_size: images per batch; what is left behind the last whole batch is not used, unless it is all.
+        x: calibration images: training images, not augmented, (n, ...), as the model takes them.
+        batch_size: images per batch. Images after the last whole batch are not used; a set of fewer images than
+            `batch_size` is one batch.
 
     Raises:
-        UserError: no images, or a batch size below 1.
+        UserError: there are no images, or the batch size is less than 1.
 
     Example:
         >>> statistics = PopulationStatistics(x_train[:5000])
@@ -133,7 +133,7 @@ class PopulationStatistics(keras.callbacks.Callback):
         self.x, self.batch_size = x, min(batch_size, len(x))
 
     def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Compute them for the evaluation that begins."""
+        """Calibrate the model for the evaluation."""
         self.compute(self.model)
 
     def compute(self, model: keras.Model) -> None:
@@ -145,7 +145,7 @@ class PopulationStatistics(keras.callbacks.Callback):
         try:
             for batch in range(len(self.x) // self.batch_size if norms else 0):
                 for layer in norms:
-                    layer.momentum = batch / (batch + 1)  # the moving average is then the mean of all batches
+                    layer.momentum = batch / (batch + 1)  # makes the moving average the mean of all batches
                 start = batch * self.batch_size
                 model(np.asarray(self.x[start : start + self.batch_size], np.float32), training=True)
         finally:
@@ -156,13 +156,13 @@ class PopulationStatistics(keras.callbacks.Callback):
 class MisclassifiedImages(keras.callbacks.Callback):
     """Collect the images that the model gets wrong after the last epoch.
 
-    They are looked for once, when training ends, so that only the last epoch's are kept and training is
-    not slowed down; at most `limit` images are held, whatever the size of the data.
+    The images are collected once, when training ends, so that training is not slowed down. At most `limit` images
+    are kept, whatever the size of the data.
 
     Args:
-        x: images, (n, ...): what the model takes, in the dtype it takes.
-        y: their labels, (n,) or (n, 1) integers, or (n, classes) one-hot.
-        limit: the largest number of images to keep, 1 or more.
+        x: images, (n, ...), as the model takes them.
+        y: labels, (n,) or (n, 1) integers, or (n, classes) one-hot.
+        limit: largest number of images to keep, 1 or more.
         batch_size: images per prediction.
 
     Attributes:
@@ -170,10 +170,10 @@ class MisclassifiedImages(keras.callbacks.Callback):
         predicted: their predicted classes, (k,).
         actual: their labels, (k,).
         indices: their positions in `x`, (k,).
-        count: the number of all misclassified images.
+        count: number of all misclassified images.
 
     Raises:
-        UserError: `x` and `y` differ in length, or the model's output is no class probabilities or logits.
+        UserError: `x` and `y` differ in length, or the model's output is not class probabilities or logits.
 
     Example:
         >>> wrong = MisclassifiedImages(x_test, y_test)
@@ -192,7 +192,7 @@ class MisclassifiedImages(keras.callbacks.Callback):
             labels = labels[:, 0] if labels.shape[1] == 1 else labels.argmax(axis=1)
         if labels.ndim != 1 or len(labels) != len(x) or len(x) == 0:
             raise UserError(
-                f"expected as many labels as images, at least one; got x of shape {np.shape(x)} "
+                f"MisclassifiedImages: expected one label for each image, at least one, got x of shape {np.shape(x)} "
                 f"and y of shape {np.shape(y)}"
             )
         self.x, self.y = x, labels
@@ -215,11 +215,11 @@ class MisclassifiedImages(keras.callbacks.Callback):
         return self.y[self.indices]
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Collect with the weights that training ended with."""
+        """Collect with the final weights."""
         self.collect(self.model)
 
     def collect(self, model: keras.Model) -> None:
-        """Collect `model`'s misclassified images; what was collected before is dropped."""
+        """Collect the misclassified images of `model`; images that were collected before are dropped."""
         self._reset()
         for start in range(0, len(self.x), self.batch_size):
             outputs = np.asarray(model.predict_on_batch(self.x[start : start + self.batch_size]))
@@ -232,7 +232,7 @@ class MisclassifiedImages(keras.callbacks.Callback):
 
 
 def _classes(outputs: np.ndarray) -> np.ndarray:
-    """Predicted classes from (n, classes) probabilities or logits, or (n, 1) sigmoid probabilities."""
+    """Return classes from (n, classes) probabilities or logits, or from (n, 1) sigmoid probabilities."""
     if outputs.ndim != 2:
         raise UserError(
             f"MisclassifiedImages: expected a model with one output of shape (batch, classes), "

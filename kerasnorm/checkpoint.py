@@ -22,7 +22,7 @@ def save_checkpoint(path: Path, model: keras.Model, epochs: int) -> None:
     Keras' own files omit the states of the random generators in layers. Without them, dropout would draw other masks
     in a resumed run.
     """
-    values = {name: np.asarray(variable) for name, variable in _state(model).items()}
+    values: dict[str, Any] = {name: np.asarray(variable) for name, variable in _state(model).items()}
     # Written in memory first: a zip archive that fails while it writes to a file raises again when it is closed.
     archive = io.BytesIO()
     np.savez(archive, epochs=epochs, **values)

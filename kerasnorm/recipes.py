@@ -93,7 +93,7 @@ class Recipe(Augmentation):
     statistics: int = whole(
         0,
         AT_LEAST_0,
-        "bn only: training images whose means and variances are used in evaluation; 0: moving averages",
+        "bn only: calibration images, whose means and variances evaluation uses; 0: moving averages",
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The L1L2 that a tensor of weights gets from the reference's factors l1 and l2."""
+"""l1l2: the reference's L1 and L2 as a stock Keras regularizer."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from export.errors import UserError
 
 
 def l1l2(l1: float, l2: float, shape: Sequence[int]) -> keras.regularizers.L1L2 | None:
-    """Stock `keras.regularizers.L1L2` for a tensor of `shape`, with the reference's meaning of l1 and l2.
+    """Return a stock `keras.regularizers.L1L2` with the reference's meaning of l1 and l2.
 
     The reference adds, for a tensor w of n elements,
 
         l1 * mean(|w|)  +  l2/2 * sum(w^2)
 
-    (the second as SGD's coupled weight decay: gradient += l2 * w), while Keras' L1L2(a, b) adds
-    a * sum(|w|) + b * sum(w^2). Hence a = l1/n and b = l2/2.
+    where the second term is SGD's coupled weight decay, gradient += l2 * w. Keras' L1L2(a, b) adds
+
+        a * sum(|w|)  +  b * sum(w^2)
+
+    Hence a = l1/n and b = l2/2.
 
     Args:
         l1: factor on the mean absolute value, 0 or more.
         l2: coupled weight decay, 0 or more.
-        shape: shape of the tensor that is penalized.
+        shape: shape of the penalized tensor.
 
     Returns:
-        The regularizer, or None where both factors are 0.
+        The regularizer, or None if both factors are 0.
 
     Raises:
         UserError: a factor is negative or not finite.

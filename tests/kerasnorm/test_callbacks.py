@@ -22,7 +22,7 @@ def fit(model: keras.Model, callback: keras.callbacks.Callback, epochs: int, ini
     ).history
 
 
-def test_step_decay_by_exact_values() -> None:
+def test_step_decay_has_exact_values() -> None:
     rates = [step_decay(epoch, 0.025, 6, 0.1) for epoch in range(25)]
     assert rates[:6] == [0.025] * 6
     assert rates[6:12] == [0.025 * 0.1] * 6
@@ -31,7 +31,7 @@ def test_step_decay_by_exact_values() -> None:
     assert [step_decay(epoch, 0.025, 0, 0.1) for epoch in (0, 100)] == [0.025, 0.025]
 
 
-def test_the_schedule_can_be_shown_before_training_and_is_what_training_logs() -> None:
+def test_training_logs_the_schedule() -> None:
     decay = StepDecay(0.05, step_size=2, gamma=0.5)
     assert decay.schedule(5) == [0.05, 0.05, 0.025, 0.025, 0.0125]
     model = linear_model(keras.optimizers.SGD(0.9))
@@ -41,7 +41,7 @@ def test_the_schedule_can_be_shown_before_training_and_is_what_training_logs() -
 
 @pytest.mark.parametrize("rescale", [False, True])
 @pytest.mark.parametrize("split", [1, 2, 3])
-def test_a_resumed_run_is_the_run(tmp_path, rescale: bool, split: int) -> None:  # type: ignore[no-untyped-def]
+def test_a_resumed_run_gives_the_same_weights(tmp_path, rescale: bool, split: int) -> None:  # type: ignore[no-untyped-def]
     def decay() -> StepDecay:
         return StepDecay(0.05, step_size=2, gamma=0.1, rescale_velocity=rescale)
 
@@ -57,7 +57,7 @@ def test_a_resumed_run_is_the_run(tmp_path, rescale: bool, split: int) -> None: 
 
 
 @pytest.mark.parametrize("rescale", [False, True])
-def test_rescaled_velocity_gives_pytorchs_steps(rescale: bool) -> None:
+def test_rescaled_velocity_gives_the_steps_of_pytorch(rescale: bool) -> None:
     model = linear_model(keras.optimizers.SGD(0.05, momentum=0.8))
     w = model.get_weights()[0].astype("float64")
     fit(model, StepDecay(0.05, step_size=1, gamma=0.1, rescale_velocity=rescale), 3)
@@ -71,7 +71,7 @@ def test_rescaled_velocity_gives_pytorchs_steps(rescale: bool) -> None:
     assert same == rescale
 
 
-def test_step_decay_refuses_what_it_cannot_do() -> None:
+def test_wrong_arguments_and_optimizers_of_step_decay_raise() -> None:
     with pytest.raises(ValueError, match="initial_lr: expected more than 0, got -1"):
         StepDecay(-1)
     with pytest.raises(ValueError, match="step_size: expected a whole number"):
@@ -86,7 +86,7 @@ def test_step_decay_refuses_what_it_cannot_do() -> None:
 
 
 def identity_model() -> keras.Model:
-    """A 'classifier' whose logits are its input, so that a test decides what it predicts."""
+    """A 'classifier' whose logits are its input, so that a test chooses its predictions."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Activation("linear")])
     model.compile(keras.optimizers.SGD(0.0), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     return model
@@ -107,7 +107,7 @@ def test_misclassified_images_of_a_fit() -> None:
 
 
 @pytest.mark.parametrize("form", ["column", "one-hot"])
-def test_misclassified_images_takes_labels_as_keras_does(form: str) -> None:
+def test_misclassified_images_takes_columns_and_one_hot_labels(form: str) -> None:
     labels = np.array([0, 1, 3, 3])
     x: np.ndarray = np.eye(4, dtype="float32")
     y = labels[:, None] if form == "column" else np.eye(4)[labels]
@@ -116,7 +116,7 @@ def test_misclassified_images_takes_labels_as_keras_does(form: str) -> None:
     assert (wrong.count, wrong.predicted.tolist(), wrong.actual.tolist()) == (1, [2], [3])
 
 
-def test_misclassified_images_is_bounded() -> None:
+def test_misclassified_images_keeps_at_most_limit_images() -> None:
     x = np.tile(np.eye(4, dtype="float32")[0], (1000, 1))
     wrong = MisclassifiedImages(x, np.ones(1000, int), limit=7, batch_size=64)
     wrong.collect(identity_model())
@@ -133,7 +133,7 @@ def test_misclassified_images_of_a_sigmoid() -> None:
     assert (wrong.predicted.tolist(), wrong.actual.tolist()) == ([0], [1])
 
 
-def test_misclassified_images_refuses_what_it_cannot_use() -> None:
+def test_wrong_arguments_and_models_of_misclassified_images_raise() -> None:
     with pytest.raises(ValueError, match=r"x of shape \(3, 2\) and y of shape \(4,\)"):
         MisclassifiedImages(np.zeros((3, 2)), np.zeros(4))
     with pytest.raises(ValueError, match="limit: expected 1 or more, got 0"):
@@ -160,7 +160,7 @@ def test_population_statistics_are_the_mean_of_the_batches(fast: bool) -> None:
     assert layers[1].momentum == 0.9
 
 
-def test_population_statistics_leave_other_models_alone() -> None:
+def test_population_statistics_leave_other_models_unchanged() -> None:
     model = linear_model(keras.optimizers.SGD(0.1))
     before = [np.array(weight) for weight in model.weights]
     PopulationStatistics(X).compute(model)

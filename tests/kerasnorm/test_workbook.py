@@ -62,7 +62,7 @@ def test_every_number_agrees_with_the_keras_layers(example: Example, tmp_path: P
     array[0, 1, 0, 1, 2] = 7.25
     book["values"].cell(*value_grid(example, 0).cell(1, 2, 0, 1)).value = 7.25
     rng = np.random.default_rng(0)
-    gammas, betas = rng.normal(1, 0.5, (2, 3, len(LAYERS), example.channels)).round(3)
+    gammas, betas = rng.normal(1, 0.5, (2, len(NORMS), len(LAYERS), example.channels)).round(3)
     for index, norm in enumerate(NORMS):
         for layer in range(len(LAYERS)):
             positions = Positions.of(example, layer)
@@ -87,7 +87,7 @@ def test_every_number_agrees_with_the_keras_layers(example: Example, tmp_path: P
 
             row, label = positions.statistics
             count = len(example.sets(norm))
-            read = np.array(
+            table = np.array(
                 [
                     [sheet.cell(row + line, label + 1 + part).value for part in range(4)]
                     for line in range(count)
@@ -96,17 +96,17 @@ def test_every_number_agrees_with_the_keras_layers(example: Example, tmp_path: P
             )
             if norm == "bn":
                 means, variances = keras_norm.moving_mean, keras_norm.moving_variance
-                after = outputs.reshape(-1, example.channels)
+                after: np.ndarray = outputs.reshape(-1, example.channels)
             else:
                 groups = 1 if norm == "ln" else example.groups
                 split = images.reshape(example.images, 4, groups, -1)
                 means, variances = (np.ravel(part) for part in keras.ops.moments(split, axes=(1, 3)))
                 after = outputs.reshape(example.images, 4, groups, -1)
-            np.testing.assert_allclose(read[:, 0], means, rtol=1e-12, atol=1e-12)
-            np.testing.assert_allclose(read[:, 1], variances, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(table[:, 0], means, rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(table[:, 1], variances, rtol=1e-12, atol=1e-12)
             axes = 0 if norm == "bn" else (1, 3)
-            np.testing.assert_allclose(read[:, 2], after.mean(axes).ravel(), rtol=1e-11, atol=1e-11)
-            np.testing.assert_allclose(read[:, 3], after.var(axes).ravel(), rtol=1e-11, atol=1e-11)
+            np.testing.assert_allclose(table[:, 2], after.mean(axes).ravel(), rtol=1e-11, atol=1e-11)
+            np.testing.assert_allclose(table[:, 3], after.var(axes).ravel(), rtol=1e-11, atol=1e-11)
 
 
 def test_each_set_has_a_colour_and_all_formulas_are_live() -> None:

@@ -21,7 +21,7 @@ def test_ctrl_c_raises_at_once_and_sets_the_event() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         with ctrl_c() as pressed:
-            with pytest.raises(KeyboardInterrupt, match="^$"):
+            with pytest.raises(KeyboardInterrupt, match=r"^$"):
                 os.kill(os.getpid(), signal.SIGINT)
             assert pressed.is_set()
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -34,5 +34,5 @@ def test_a_lost_interrupt_stops_the_run_after_the_epoch() -> None:
     stop = StopAfterEpoch(pressed)
     stop.on_epoch_end(0)
     pressed.set()
-    with pytest.raises(KeyboardInterrupt, match="^$"):
+    with pytest.raises(KeyboardInterrupt, match=r"^$"):
         stop.on_epoch_end(1)

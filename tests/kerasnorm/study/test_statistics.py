@@ -32,7 +32,7 @@ def test_one_seed_has_no_deviation() -> None:
 def test_paired_difference_cancels_the_variation_between_seeds() -> None:
     """Seeds differ by points, the models by a tenth of a point."""
     seeds = np.array([98.0, 99.0, 97.0, 99.5])
-    first, second = seeds + np.array([0.11, 0.09, 0.10, 0.12]), seeds
+    first, second = (seeds + np.array([0.11, 0.09, 0.10, 0.12])).tolist(), seeds.tolist()
     found = paired_difference(first, second)
     np.testing.assert_allclose(found.mean, 0.105, rtol=1e-9, atol=0)
     t = 0.105 / (np.std([0.11, 0.09, 0.10, 0.12], ddof=1) / 2)
@@ -47,7 +47,7 @@ def test_paired_difference_cancels_the_variation_between_seeds() -> None:
 def test_equal_models_differ_at_5_percent_in_5_percent_of_comparisons() -> None:
     """Of 400 comparisons about 5 % have p < 0.05, and the same number of intervals miss 0."""
     rng = np.random.default_rng(0)
-    found = [paired_difference(rng.normal(size=5), rng.normal(size=5)) for _ in range(400)]
+    found = [paired_difference(*rng.normal(size=(2, 5)).tolist()) for _ in range(400)]
     small = np.mean([one.p_value < 0.05 for one in found])
     missed = np.mean([not one.interval[0] < 0 < one.interval[1] for one in found])
     assert 0.02 < small < 0.09
