@@ -47,8 +47,8 @@ setup(
     },
     entry_points={
         "console_scripts": [
-            "kerasnorm-train = kerasnorm.train:cli",
-            "kerasnorm-compare = kerasnorm.compare:cli",
+            "kerasnorm-train = kerasnorm.cli.train:cli",
+            "kerasnorm-compare = kerasnorm.cli.compare:cli",
             "kerasnorm-export = export.__main__:cli",
             "kerasnorm-infer = export.infer:cli",
         ]

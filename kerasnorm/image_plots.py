@@ -124,7 +124,7 @@ def plot_misclassified(
 
 
 def unnormalize(
-    images: np.ndarray, mean: float | Sequence[float], std: float | Sequence[float]
+    images: np.ndarray, mean: float | Sequence[float] | np.ndarray, std: float | Sequence[float] | np.ndarray
 ) -> np.ndarray:
     """Undo the normalization (pixel - mean) / std: return images * std + mean, clipped to 0..1 for matplotlib.
 

@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.lowerings.registry import Builder, Tensor, register_lowering
+from export.builder import Builder, Tensor
+from export.lowerings.registry import register_lowering
 
 Shape = tuple[int | None, ...]
 

@@ -1,6 +1,7 @@
 """The fast operations against their formulas in plain TensorFlow, and the distribution of dropout masks."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from kerasnorm.speed.ops import batch_normalization, dropout, group_normalizatio
 SHAPES = [(1, 3, 3, 4), (5, 7, 6, 8), (16, 13, 12, 16)]
 
 
-def close(ours: object, expected: object, scale: float = 1.0) -> None:
+def close(ours: Any, expected: Any, scale: float = 1.0) -> None:
     """Equal to float32 rounding: a sum of some thousand products loses up to three digits of seven."""
     np.testing.assert_allclose(ours, expected, rtol=1e-4, atol=2e-5 * scale)
 
@@ -160,11 +161,13 @@ def test_dropout_elements_are_independent(rate: float) -> None:
     independent = dropped.shape[1] * rate * (1 - rate)
     assert 0.85 < counts.var() / independent < 1.15
     # No two elements are correlated, whether they share a word of the hash or not.
-    pairs = np.corrcoef(dropped.T)[np.triu_indices(dropped.shape[1], 1)] * np.sqrt(images)
+    pairs = np.asarray(np.corrcoef(dropped.T))[np.triu_indices(dropped.shape[1], 1)] * np.sqrt(images)
     assert 0.9 < pairs.var() < 1.1
     assert abs(pairs).max() < 6
     # No two images are correlated, within a call or between calls.
-    images_pairs = np.corrcoef(dropped[::4])[np.triu_indices(images // 4, 1)] * np.sqrt(dropped.shape[1])
+    images_pairs = np.asarray(np.corrcoef(dropped[::4]))[np.triu_indices(images // 4, 1)] * np.sqrt(
+        dropped.shape[1]
+    )
     assert 0.95 < images_pairs.var() < 1.05
     # Among 720,000 pairs with about 16 drops each, independent elements also reach 8 deviations.
     assert abs(images_pairs).max() < 12
