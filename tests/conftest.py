@@ -1,4 +1,4 @@
-"""Options, markers and fixtures that all tests share."""
+"""The options, markers and fixtures of all tests."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ import pytest
 
 from export.command import set_tensorflow_environment
 
-# Before anything imports TensorFlow: as the command lines have it, whatever the processor.
+# As the command lines do, before anything imports TensorFlow.
 set_tensorflow_environment()
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -18,7 +18,7 @@ Here = Callable[..., "tuple[int, str, str]"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="run the tests that take minutes too")
+    parser.addoption("--slow", action="store_true", help="also run the tests that take minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -27,17 +27,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     has_mnist = has_mnist or (Path.home() / ".keras/datasets/mnist.npz").exists()
     for item in items:
         if "slow" in item.keywords and not config.getoption("--slow"):
-            item.add_marker(pytest.mark.skip(reason="takes minutes; give --slow to run it"))
+            item.add_marker(pytest.mark.skip(reason="takes minutes; run it with --slow"))
         if "mnist" in item.keywords and not has_mnist:
             item.add_marker(pytest.mark.skip(reason="needs mnist.npz in $KERASNORM_DATA or in Keras' cache"))
 
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Here:
-    """Run a command line within this process: exit code, stdout, stderr of `cli()` with these words."""
+    """Call `cli()` of a command in this process, with arguments; return its exit code, stdout and stderr."""
 
-    def call(cli: Callable[[], int], *words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["command", *map(str, words)])
+    def call(cli: Callable[[], int], *arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
         try:
             code = cli()
         except SystemExit as stop:
@@ -50,16 +50,16 @@ def here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
-    """Run `python -m MODULE ARGS...` in an empty folder, as a user would."""
+    """Run `python -m MODULE ARGUMENTS...` in an empty folder, as a user would."""
 
     def call(
         module: str,
-        *args: object,
+        *arguments: object,
         env: dict[str, str] | None = None,
         preexec_fn: Callable[[], None] | None = None,
     ) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [sys.executable, "-m", module, *map(str, args)],
+            [sys.executable, "-m", module, *map(str, arguments)],
             cwd=tmp_path,
             env={**os.environ, **(env or {})},
             capture_output=True,

@@ -98,6 +98,9 @@ def test_op_leaves_out_missing_inputs_and_attributes() -> None:
     assert node is not None
     assert node.inputs[1] is None
     assert set(node.attributes) == {"mode"}
+    node = g.op("Conv", x, x, None).producer()
+    assert node is not None
+    assert list(node.inputs) == [x, x]
 
 
 @pytest.mark.parametrize(
