@@ -11,15 +11,11 @@ from export.passes import internal
 from export.passes.internal import Affine, as_affine
 from export.passes.legalize import LegalizePass
 from export.runtime import open_session
+from tests.export.helpers import random_array
 
 T = TypeVar("T")
 Size = int | str | None
 FLOAT = ir.TensorType(ir.DataType.FLOAT)
-
-
-def array(*shape: int, seed: int = 0) -> np.ndarray:
-    """Normally distributed float32 numbers."""
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 class Graph:
@@ -101,7 +97,7 @@ def compute(model: ir.Model, x: np.ndarray | None = None) -> list[np.ndarray]:
     """
     if x is None:
         sizes = [size if isinstance(size, int) else 3 for size in model.graph.inputs[0].shape or ()]
-        x = array(*sizes, seed=7)
+        x = random_array(*sizes, seed=7)
     LegalizePass()(model)
     for node in model.graph:
         for value in node.outputs:

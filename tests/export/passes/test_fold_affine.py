@@ -8,8 +8,15 @@ import pytest
 
 from export.passes.fold_affine import FoldAffinePass, FoldResult
 from export.passes.outcome import Fold, FoldReport, Refusal
-from tests.export.helpers import converted, functional, kinds, normalization_operators, randomize
-from tests.export.passes.graphs import Graph, array, check_pass, rewritten
+from tests.export.helpers import (
+    converted,
+    functional,
+    kinds,
+    normalization_operators,
+    random_array,
+    randomize,
+)
+from tests.export.passes.graphs import Graph, check_pass, rewritten
 
 L = keras.layers
 SCALE, SHIFT = [1.5, 0.5, 2.0], [0.5, 0.0, -1.0]
@@ -27,7 +34,7 @@ def test_affine_moves_until_it_can_be_folded() -> None:
         x = g.op("max", "MaxPool", x, kernel_shape=[2, 2], strides=[2, 2], shape=(3, 4, 4))
         x = g.op("mean", "GlobalAveragePool", x, shape=(3, 1, 1))
         x = g.op("flatten", "Flatten", x, shape=(3,))
-        return g.model(g.op("dense", "Gemm", x, array(3, 5), array(5), shape=(5,)))
+        return g.model(g.op("dense", "Gemm", x, random_array(3, 5), random_array(5), shape=(5,)))
 
     nodes, result = fold(build)
     assert result.modified
@@ -38,8 +45,8 @@ def test_affine_moves_until_it_can_be_folded() -> None:
 def test_preceding_layer_comes_first() -> None:
     def build() -> ir.Model:
         g = Graph(3)
-        x = g.op("first", "Gemm", g.x, array(3, 3), array(3))
-        return g.model(g.op("second", "Gemm", g.affine(x, SCALE, SHIFT), array(3, 3)))
+        x = g.op("first", "Gemm", g.x, random_array(3, 3), random_array(3))
+        return g.model(g.op("second", "Gemm", g.affine(x, SCALE, SHIFT), random_array(3, 3)))
 
     nodes, result = fold(build)
     assert nodes == ["Gemm", "Gemm"]
@@ -50,7 +57,7 @@ def test_several_are_folded() -> None:
     def build() -> ir.Model:
         g = Graph(3)
         x = g.affine(g.x, SCALE, SHIFT, layer="a")
-        x = g.op("dense", "Gemm", x, array(3, 3), array(3))
+        x = g.op("dense", "Gemm", x, random_array(3, 3), random_array(3))
         return g.model(g.op("relu", "Relu", g.affine(x, SCALE, SHIFT, layer="b")))
 
     nodes, result = fold(build)

@@ -12,8 +12,15 @@ from onnx import numpy_helper
 from export.onnx_graph import constant_array
 from export.passes.fold_weights import fold_into_following, fold_into_preceding
 from export.passes.outcome import Fold, Refusal
-from tests.export.helpers import converted, functional, kinds, normalization_operators, randomize
-from tests.export.passes.graphs import Graph, array, op_types, rewritten, the_affine
+from tests.export.helpers import (
+    converted,
+    functional,
+    kinds,
+    normalization_operators,
+    random_array,
+    randomize,
+)
+from tests.export.passes.graphs import Graph, op_types, rewritten, the_affine
 
 L = keras.layers
 SCALE, SHIFT = [1.5, -0.5, 2.0, 0.25], [0.5, 0.0, -1.0, 2.0]
@@ -56,8 +63,8 @@ def check_refuses(model: ir.Model, rewrite: Callable[[ir.Model], Fold | Refusal]
 def test_into_the_preceding_convolution(pads: list[int], use_bias: bool, groups: int) -> None:
     def build() -> ir.Model:
         g = Graph(2, 6, 6)
-        bias = [array(4, seed=1)] if use_bias else []
-        x = g.op("conv", "Conv", g.x, array(4, 2 // groups, 3, 3), *bias, group=groups, pads=pads)
+        bias = [random_array(4, seed=1)] if use_bias else []
+        x = g.op("conv", "Conv", g.x, random_array(4, 2 // groups, 3, 3), *bias, group=groups, pads=pads)
         return g.model(g.affine(x, SCALE, SHIFT))
 
     check_folds(build, into_preceding, "into the preceding conv", ["Conv"])
@@ -66,7 +73,7 @@ def test_into_the_preceding_convolution(pads: list[int], use_bias: bool, groups:
 def test_into_the_preceding_gemm() -> None:
     def build() -> ir.Model:
         g = Graph(3)
-        return g.model(g.affine(g.op("dense", "Gemm", g.x, array(3, 4), shape=(4,)), SCALE, SHIFT))
+        return g.model(g.affine(g.op("dense", "Gemm", g.x, random_array(3, 4), shape=(4,)), SCALE, SHIFT))
 
     check_folds(build, into_preceding, "into the preceding dense", ["Gemm"])
 
@@ -77,7 +84,7 @@ def test_into_the_preceding_gemm() -> None:
 def test_into_the_preceding_matmul(shift: list[float], nodes: list[str]) -> None:
     def build() -> ir.Model:
         g = Graph(5, 3)
-        x = g.op("dense", "MatMul", g.x, array(3, 4), shape=(5, 4))
+        x = g.op("dense", "MatMul", g.x, random_array(3, 4), shape=(5, 4))
         return g.model(g.affine(x, SCALE, shift, axis=2))
 
     check_folds(build, into_preceding, "into the preceding dense", nodes)
@@ -87,8 +94,8 @@ def test_into_the_preceding_matmul(shift: list[float], nodes: list[str]) -> None
 def test_into_the_preceding_matmul_and_its_bias(bias_first: bool) -> None:
     def build() -> ir.Model:
         g = Graph(5, 3)
-        x = g.op("dense", "MatMul", g.x, array(3, 4), shape=(5, 4))
-        bias = array(4, seed=1)
+        x = g.op("dense", "MatMul", g.x, random_array(3, 4), shape=(5, 4))
+        bias = random_array(4, seed=1)
         terms = (bias, x) if bias_first else (x, bias)
         return g.model(g.affine(g.op("dense", "Add", *terms, shape=(5, 4)), SCALE, SHIFT, axis=2))
 
@@ -109,7 +116,7 @@ def test_other_preceding_operator_is_refused(op_type: str) -> None:
 
 def test_preceding_convolution_with_other_users_is_refused() -> None:
     g = Graph(2, 6, 6)
-    x = g.op("conv", "Conv", g.x, array(4, 2, 3, 3))
+    x = g.op("conv", "Conv", g.x, random_array(4, 2, 3, 3))
     model = g.model(g.affine(x, SCALE, SHIFT), g.op("relu", "Relu", x))
     check_refuses(model, into_preceding, "the preceding conv has other users")
 
@@ -117,7 +124,7 @@ def test_preceding_convolution_with_other_users_is_refused() -> None:
 @pytest.mark.parametrize("case", ["computed kernel", "another axis"])
 def test_preceding_convolution_without_constant_weights_along_the_axis_is_refused(case: str) -> None:
     g = Graph(2, 4, 4)
-    kernel: Any = array(4, 2, 1, 1)
+    kernel: Any = random_array(4, 2, 1, 1)
     if case == "computed kernel":
         kernel = g.op("kernel", "Relu", kernel)
     x = g.op("conv", "Conv", g.x, kernel, shape=(4, 4, 4))
@@ -133,9 +140,9 @@ def test_preceding_convolution_without_constant_weights_along_the_axis_is_refuse
 def test_into_the_following_convolution(use_bias: bool, groups: int) -> None:
     def build() -> ir.Model:
         g = Graph(4, 6, 6)
-        bias = [array(8, seed=1)] if use_bias else []
+        bias = [random_array(8, seed=1)] if use_bias else []
         x = g.affine(g.x, SCALE, SHIFT)
-        kernel = array(8, 4 // groups, 3, 3)
+        kernel = random_array(8, 4 // groups, 3, 3)
         return g.model(g.op("conv", "Conv", x, kernel, *bias, group=groups, strides=[2, 1]))
 
     check_folds(build, into_following, "into the following conv", ["Conv"])
@@ -144,7 +151,9 @@ def test_into_the_following_convolution(use_bias: bool, groups: int) -> None:
 def test_into_the_following_padded_convolution_without_shift() -> None:
     def build() -> ir.Model:
         g = Graph(4, 6, 6)
-        return g.model(g.op("conv", "Conv", g.affine(g.x, SCALE, NONE), array(3, 4, 3, 3), pads=[1, 1, 1, 1]))
+        return g.model(
+            g.op("conv", "Conv", g.affine(g.x, SCALE, NONE), random_array(3, 4, 3, 3), pads=[1, 1, 1, 1])
+        )
 
     check_folds(build, into_following, "into the following conv", ["Conv"])
 
@@ -152,7 +161,7 @@ def test_into_the_following_padded_convolution_without_shift() -> None:
 @pytest.mark.parametrize("attributes", [{"pads": [0, 0, 1, 0]}, {"auto_pad": "SAME_UPPER"}], ids=str)
 def test_following_padded_convolution_refuses_a_shift(attributes: dict[str, Any]) -> None:
     g = Graph(4, 6, 6)
-    model = g.model(g.op("conv", "Conv", g.affine(g.x, SCALE, SHIFT), array(3, 4, 3, 3), **attributes))
+    model = g.model(g.op("conv", "Conv", g.affine(g.x, SCALE, SHIFT), random_array(3, 4, 3, 3), **attributes))
     reason = "the following conv pads with zeros, which the shift would have to change"
     check_refuses(model, into_following, reason)
 
@@ -160,7 +169,9 @@ def test_following_padded_convolution_refuses_a_shift(attributes: dict[str, Any]
 def test_into_the_following_gemm() -> None:
     def build() -> ir.Model:
         g = Graph(4)
-        return g.model(g.op("dense", "Gemm", g.affine(g.x, SCALE, SHIFT), array(4, 3), array(3)))
+        return g.model(
+            g.op("dense", "Gemm", g.affine(g.x, SCALE, SHIFT), random_array(4, 3), random_array(3))
+        )
 
     check_folds(build, into_following, "into the following dense", ["Gemm"])
 
@@ -169,9 +180,9 @@ def test_into_the_following_gemm() -> None:
 def test_into_the_following_matmul(end: str) -> None:
     def build() -> ir.Model:
         g = Graph(5, 4)
-        x = g.op("dense", "MatMul", g.affine(g.x, SCALE, SHIFT, axis=2), array(4, 3), shape=(5, 3))
+        x = g.op("dense", "MatMul", g.affine(g.x, SCALE, SHIFT, axis=2), random_array(4, 3), shape=(5, 3))
         if end.startswith("bias"):
-            x = g.op("dense", "Add", x, array(1 if end.endswith("number") else 3, seed=1))
+            x = g.op("dense", "Add", x, random_array(1 if end.endswith("number") else 3, seed=1))
         elif end == "activation":
             x = g.op("relu", "Relu", x)
         return g.model(x)
@@ -189,7 +200,7 @@ def test_into_all_following_layers() -> None:
     def build() -> ir.Model:
         g = Graph(4, 6, 6)
         x = g.affine(g.x, SCALE, SHIFT)
-        return g.model(*(g.op(name, "Conv", x, array(3, 4, 3, 3)) for name in ("one", "two")))
+        return g.model(*(g.op(name, "Conv", x, random_array(3, 4, 3, 3)) for name in ("one", "two")))
 
     check_folds(build, into_following, "into the following one, two", ["Conv", "Conv"])
 
@@ -197,14 +208,14 @@ def test_into_all_following_layers() -> None:
 def test_one_following_layer_that_refuses_stops_the_fold_into_all() -> None:
     g = Graph(4, 6, 6)
     x = g.affine(g.x, SCALE, SHIFT)
-    outputs = [g.op("one", "Conv", x, array(3, 4, 3, 3)), g.op("two", "Relu", x)]
+    outputs = [g.op("one", "Conv", x, random_array(3, 4, 3, 3)), g.op("two", "Relu", x)]
     check_refuses(g.model(*outputs), into_following, "followed by Relu (two)")
 
 
 def test_shared_kernel_stays_for_its_other_user() -> None:
     def build() -> ir.Model:
         g = Graph(4)
-        kernel = g.op("one", "Gemm", g.affine(g.x, SCALE, SHIFT), array(4, 3)).producer()
+        kernel = g.op("one", "Gemm", g.affine(g.x, SCALE, SHIFT), random_array(4, 3)).producer()
         assert kernel is not None
         plain = g.op("two", "Gemm", g.x, kernel.inputs[1])
         return g.model(kernel.outputs[0], plain)
@@ -220,20 +231,20 @@ def test_following_matmul_by_a_computed_matrix_is_refused() -> None:
 
 def test_following_convolution_with_channels_along_another_axis_is_refused() -> None:
     g = Graph(2, 4, 6)
-    model = g.model(g.op("conv", "Conv", g.affine(g.x, SCALE, SHIFT, axis=2), array(3, 2, 1, 1)))
+    model = g.model(g.op("conv", "Conv", g.affine(g.x, SCALE, SHIFT, axis=2), random_array(3, 2, 1, 1)))
     check_refuses(model, into_following, "the following conv has its channels along another axis")
 
 
 def test_following_matmul_along_another_axis_is_refused() -> None:
     g = Graph(4, 5)
-    model = g.model(g.op("dense", "MatMul", g.affine(g.x, SCALE, SHIFT), array(5, 3)))
+    model = g.model(g.op("dense", "MatMul", g.affine(g.x, SCALE, SHIFT), random_array(5, 3)))
     check_refuses(model, into_following, "the following dense multiplies another axis")
 
 
 def test_affine_as_the_second_factor_is_refused() -> None:
     g = Graph(4)
     x = g.affine(g.x, SCALE, SHIFT)
-    model = g.model(g.op("product", "MatMul", array(4, 4), x))
+    model = g.model(g.op("product", "MatMul", random_array(4, 4), x))
     check_refuses(model, into_following, "followed by MatMul (product)")
 
 
@@ -250,7 +261,7 @@ def test_affine_without_users_is_refused() -> None:
 
 def test_folded_weights_are_computed_in_float64() -> None:
     g = Graph(4)
-    kernel, bias = array(4, 3), array(3)
+    kernel, bias = random_array(4, 3), random_array(3)
     model = g.model(g.op("dense", "Gemm", g.affine(g.x, np.divide(SCALE, 3), SHIFT), kernel, bias))
     into_following(model)
     [gemm] = list(model.graph)

@@ -10,7 +10,8 @@ from export.convert import Options, convert
 from export.errors import UserError
 from export.passes.legalize import LARGEST_REPEATED_GAMMA, LegalizePass
 from kerasnorm import build_cnn
-from tests.export.passes.graphs import Graph, array, compute, op_types
+from tests.export.helpers import random_array
+from tests.export.passes.graphs import Graph, compute, op_types
 
 GAMMA, BETA = [1.5, -0.5, 2.0, 0.25], [0.5, 0.0, -1.0, 2.0]
 
@@ -33,7 +34,7 @@ def check(
     assert op_types(model) == nodes
     assert not LegalizePass()(model).modified
     for batch in (1, 3):
-        x = array(batch, *shape, seed=batch)
+        x = random_array(batch, *shape, seed=batch)
         [got] = compute(model, x)
         np.testing.assert_allclose(got, formula(x), rtol=1e-5, atol=1e-5)
 

@@ -9,7 +9,8 @@ import pytest
 
 from export.onnx_graph import constant_array, ints
 from export.passes.pad_into_window import NEXT_TO_ZERO, PadIntoWindowPass
-from tests.export.passes.graphs import Graph, array, check_pass
+from tests.export.helpers import random_array
+from tests.export.passes.graphs import Graph, check_pass
 
 BORDER = (0, 0, 1, 2, 0, 0, 0, 1)  # one row before, two columns before, one column after
 
@@ -32,7 +33,7 @@ def padded(
         fill = [] if value is None else [np.array(value, np.float32)]
         kept: dict[str, Any] = {} if mode is None else {"mode": mode}
         x = g.op("pad", "Pad", x, np.array(pads, np.int64), *fill, **kept)
-        weights = [array(3, 2, 3, 3)] if window == "Conv" else []
+        weights = [random_array(3, 2, 3, 3)] if window == "Conv" else []
         y = g.op("window", window, x, *weights, kernel_shape=[3, 3], **attributes)
         return g.model(y, x) if other_user else g.model(y)
 
@@ -130,7 +131,7 @@ def test_other_pad_before_convolution_stays(options: dict[str, Any]) -> None:
         def build() -> ir.Model:
             g = Graph(2, 7, 8)
             x = g.op("pad", "Pad", g.op("first", "Relu", g.x), np.array(options["pads"], np.int64))
-            return g.model(g.op("window", "Conv", x, array(3, 3, 3, 3), kernel_shape=[3, 3]))
+            return g.model(g.op("window", "Conv", x, random_array(3, 3, 3, 3), kernel_shape=[3, 3]))
 
     else:
         build = padded("Conv", **options)

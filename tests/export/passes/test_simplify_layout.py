@@ -8,7 +8,8 @@ import onnx_ir as ir
 import pytest
 
 from export.passes.simplify_layout import SimplifyLayoutPass
-from tests.export.passes.graphs import Graph, array, check_pass
+from tests.export.helpers import random_array
+from tests.export.passes.graphs import Graph, check_pass
 
 
 def shape(*sizes: int) -> np.ndarray:
@@ -116,7 +117,7 @@ def test_transpose_before_a_dense_layer_permutes_its_kernel(perm: list[int], fla
         x = g.op("transpose", "Transpose", g.x, perm=perm, shape=tuple(sizes))
         target = [shape(-1, 24)] if flatten == "Reshape" else []
         x = g.op("flatten", flatten, x, *target, shape=(24,))
-        return g.model(g.op("dense", "Gemm", x, array(24, 5), array(5), shape=(5,)))
+        return g.model(g.op("dense", "Gemm", x, random_array(24, 5), random_array(5), shape=(5,)))
 
     check(build, [flatten, "Gemm"])
 
@@ -128,7 +129,9 @@ def test_transpose_before_another_gemm_stays(case: str) -> None:
     x = g.op("transpose", "Transpose", g.x, perm=perm, shape=(6, 4))
     target = shape(-1, 1, 24) if case == "three axes" else shape(-1, 24)
     x = g.op("flatten", "Reshape", x, target, shape=(24,))
-    kernel: Any = g.op("kernel", "Relu", array(24, 5)) if case == "computed kernel" else array(24, 5)
+    kernel: Any = (
+        g.op("kernel", "Relu", random_array(24, 5)) if case == "computed kernel" else random_array(24, 5)
+    )
     model = g.model(g.op("dense", "Gemm", x, kernel, shape=(5,)))
     assert not SimplifyLayoutPass()(model).modified
 
