@@ -96,11 +96,11 @@ class _ModelLowering:
                     lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, (args, kwargs)
                 )
             outputs = keras.tree.flatten(lowering.function(g, layer, *args, **kwargs))
-        for output, x in zip(outputs, symbolic, strict=True):
-            if not isinstance(output, Tensor) or len(output.shape) != len(x.shape):
-                raise Unsupported(
-                    f"its lowering returned {output!r}, expected a Tensor of shape {tuple(x.shape)}"
-                )
+        if len(outputs) != len(symbolic):
+            raise Unsupported(f"its lowering returned {len(outputs)} outputs, expected {len(symbolic)}")
+        for output, shape in zip(outputs, g.output_shapes, strict=True):
+            if not isinstance(output, Tensor) or len(output.shape) != len(shape):
+                raise Unsupported(f"its lowering returned {output!r}, expected a Tensor of shape {shape}")
         return [
             record_shape(replace(output, dtype=dtype))
             for output, dtype in zip(outputs, g.output_dtypes, strict=True)
