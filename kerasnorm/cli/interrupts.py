@@ -1,4 +1,4 @@
-"""Ctrl-C during `fit`: a KeyboardInterrupt that is raised where it would be lost still ends the run."""
+"""Ctrl-C during training: the run ends even if the KeyboardInterrupt is raised where it is lost."""
 
 from __future__ import annotations
 
@@ -8,34 +8,19 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING
 
-import keras
-
-
-class StopAfterEpoch(keras.callbacks.Callback):
-    """Raise KeyboardInterrupt at the end of an epoch if Ctrl-C was pressed before.
-
-    Args:
-        pressed: the event that `ctrl_c` returns.
-    """
-
-    def __init__(self, pressed: threading.Event) -> None:
-        super().__init__()
-        self.pressed = pressed
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop if Ctrl-C was pressed."""
-        if self.pressed.is_set():
-            raise KeyboardInterrupt
+if TYPE_CHECKING:
+    import keras
 
 
 @contextlib.contextmanager
 def ctrl_c() -> Iterator[threading.Event]:
-    """Yield an event that is set when Ctrl-C is pressed.
+    """Yield an event that is set when Ctrl-C is pressed, and end with KeyboardInterrupt.
 
     Python raises KeyboardInterrupt in whatever Python code is running. If C++ code has called that code back, the
-    exception is lost, and only a message on stderr is left of it; this context suppresses the message.
+    exception is lost except for a message on stderr, which this context suppresses, or it becomes another exception,
+    which this context turns back into KeyboardInterrupt.
     """
     pressed = threading.Event()
     # Only the main thread receives signals, and a shell makes its background jobs ignore those of the keyboard.
@@ -58,6 +43,25 @@ def ctrl_c() -> Iterator[threading.Event]:
     sys.unraisablehook = suppress
     try:
         yield pressed
+    except Exception as error:
+        if pressed.is_set():
+            raise KeyboardInterrupt from error
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
         sys.unraisablehook = hook
+
+
+def stop_between_epochs(pressed: threading.Event) -> keras.callbacks.Callback:
+    """Return a callback that raises KeyboardInterrupt between epochs if Ctrl-C was pressed.
+
+    Args:
+        pressed: the event that `ctrl_c` yields.
+    """
+    import keras
+
+    def stop(*_: object) -> None:
+        if pressed.is_set():
+            raise KeyboardInterrupt
+
+    return keras.callbacks.LambdaCallback(on_train_begin=stop, on_epoch_end=stop)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import UserError
 from kerasnorm import rundir
+from kerasnorm.cli.interrupts import ctrl_c, stop_between_epochs
 from kerasnorm.cli.recipe_options import add_data_options, add_hyperparameters, recipe_from
 from kerasnorm.norms import NORMS
 from kerasnorm.train import train
@@ -44,22 +45,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.resume and arguments.overwrite:
         raise UserError("expected one of --resume and --overwrite, got both")
     recipe = recipe_from(arguments)
-    import_tensorflow_quietly()
-    from kerasnorm.cli.interrupts import StopAfterEpoch, ctrl_c
-
-    with ctrl_c() as pressed:
-        path = train(
-            arguments.norm,
-            arguments.data,
-            recipe,
-            seed=arguments.seed,
-            held_out=arguments.held_out,
-            out=arguments.out,
-            resume=arguments.resume,
-            overwrite=arguments.overwrite,
-            export=arguments.export,
-            callbacks=[StopAfterEpoch(pressed)],
-        )
+    try:
+        with ctrl_c() as pressed:
+            import_tensorflow_quietly()
+            path = train(
+                arguments.norm,
+                arguments.data,
+                recipe,
+                seed=arguments.seed,
+                held_out=arguments.held_out,
+                out=arguments.out,
+                resume=arguments.resume,
+                overwrite=arguments.overwrite,
+                export=arguments.export,
+                callbacks=[stop_between_epochs(pressed)],
+            )
+    except KeyboardInterrupt as interrupt:
+        message = str(interrupt) or "interrupted; to continue, run the same command with --resume"
+        raise KeyboardInterrupt(message) from None
     metrics = rundir.read_json(path / rundir.METRICS)
     print(
         f"{path}: test accuracy {100 * metrics['test_accuracy']:.2f} % at the last of {metrics['epochs']} epochs "
