@@ -21,11 +21,11 @@ class Range:
     """The values that a number may have.
 
     Attributes:
-        words: the range as error messages write it.
+        text: the range as error messages write it.
         contains: whether a number is in the range.
     """
 
-    words: str
+    text: str
     contains: Callable[[float], bool]
 
 
@@ -43,7 +43,7 @@ def up_to(high: int) -> Range:
 
 @dataclasses.dataclass(frozen=True)
 class Hyperparameter:
-    """What is known of a field besides its default.
+    """The kind, range and help text of a field.
 
     Attributes:
         kind: bool, int, float or str.
@@ -69,7 +69,7 @@ class Hyperparameter:
         if self.kind is int and number and not isinstance(value, int):
             raise UserError(f"{name}: expected a whole number, got {value!r}")
         if not number or not self.range.contains(value):  # type: ignore[arg-type] # a number
-            raise UserError(f"{name}: expected {self.range.words}, got {value!r}")
+            raise UserError(f"{name}: expected {self.range.text}, got {value!r}")
 
 
 def whole(default: int | None, range: Range, help: str) -> Any:

@@ -201,7 +201,7 @@ class Recipe(Augmentation):
         return keras.optimizers.SGD(rate, momentum=float(self.momentum), nesterov=self.nesterov, **average)
 
     def callbacks(self, x_train: np.ndarray) -> list[keras.callbacks.Callback]:
-        """Return what the recipe needs besides the optimizer: drops of the rate, and what evaluation uses.
+        """Return the callbacks of the schedule and of the weights, means and variances that evaluation uses.
 
         Args:
             x_train: the training images, (n, ...), not augmented.

@@ -1,1 +1,1 @@
-"""The study: norms x seeds, each run in a process of its own, and what the runs say together."""
+"""The study: norms x seeds, each run in a process of its own, with statistics, tables and a report."""

@@ -91,7 +91,7 @@ def test_pytorch_computes_the_same(norm: str, tmp_path: Path) -> None:
                 tensor.uniform_(0.5, 1.5) if tensor.ndim == 1 else tensor.uniform_(-0.3, 0.3)
     torch.save({"state_dict": network.state_dict(), "epoch": 7}, tmp_path / "theirs.pt")
     argv = [tmp_path / "theirs.pt", "-o", tmp_path / "m.keras", "--norm", norm, "--image-size", 20]
-    assert main([str(word) for word in argv]) == 0
+    assert main([str(item) for item in argv]) == 0
     model = keras.models.load_model(tmp_path / "m.keras")
     np.testing.assert_allclose(model(images), network(pixels).detach(), rtol=1e-4, atol=1e-5)
 

@@ -19,7 +19,7 @@ Here = Callable[..., "tuple[int, str, str]"]
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         ("--seeds 0", "seeds: expected 1 or more, got 0"),
         ("--norms bn bn", "norms: expected each once, got bn bn"),
@@ -33,11 +33,11 @@ Here = Callable[..., "tuple[int, str, str]"]
     ],
 )
 def test_wrong_use_ends_with_one_line_and_exit_code_2(
-    here: Here, tmp_path: Path, words: str, message: str
+    here: Here, tmp_path: Path, options: str, message: str
 ) -> None:
-    if "--data" not in words:
-        words += " --data digits"
-    code, _, errors = here(cli, *words.split(), "--runs", tmp_path / "runs")
+    if "--data" not in options:
+        options += " --data digits"
+    code, _, errors = here(cli, *options.split(), "--runs", tmp_path / "runs")
     assert code == 2
     assert errors.count("\n") == 1
     assert message in errors
@@ -45,7 +45,7 @@ def test_wrong_use_ends_with_one_line_and_exit_code_2(
 
 @pytest.mark.slow
 def test_an_interrupted_study_is_continued(here: Here, tmp_path: Path) -> None:
-    words = (
+    options = (
         "--norms",
         "bn",
         "gn",
@@ -58,7 +58,7 @@ def test_an_interrupted_study_is_continued(here: Here, tmp_path: Path) -> None:
         "--runs",
         tmp_path / "runs",
     )
-    command = [sys.executable, "-m", "kerasnorm.compare", *map(str, words)]
+    command = [sys.executable, "-m", "kerasnorm.compare", *map(str, options)]
     process = subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -80,7 +80,7 @@ def test_an_interrupted_study_is_continued(here: Here, tmp_path: Path) -> None:
     assert errors.strip() == "error: interrupted; to continue, run the same command again"
 
     stamp = (first / "metrics.json").stat().st_mtime_ns
-    code, output, errors = here(cli, *words)
+    code, output, errors = here(cli, *options)
     assert (code, errors) == (0, "")
     assert "1 of 2 runs are complete already" in output
     assert re.search(r"1 of 1: gn-digits-documented-seed0: [\d.]+ %, \d+ s; 1 min in all", output)

@@ -24,7 +24,7 @@ def test_to_a_checkpoint_and_back(tmp_path: Path, capsys: pytest.CaptureFixture[
         "--image-size",
         20,
     ]
-    assert main([str(word) for word in argv]) == 0
+    assert main([str(item) for item in argv]) == 0
     again = keras.models.load_model(tmp_path / "again.keras")
     for a, b in zip(model.trainable_weights, again.trainable_weights, strict=True):
         np.testing.assert_array_equal(a, b)

@@ -89,12 +89,12 @@ def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> No
 @pytest.mark.slow
 def test_jax_backend_trains_with_the_stock_layers(command: Command, tmp_path: Path) -> None:
     pytest.importorskip("jax")
-    words = ("--norm", "bn", "--data", "digits", "--epochs", 2, "--out", "run")
-    done = command(TRAIN, *words, env={"KERAS_BACKEND": "jax"})
+    options = ("--norm", "bn", "--data", "digits", "--epochs", 2, "--out", "run")
+    done = command(TRAIN, *options, env={"KERAS_BACKEND": "jax"})
     assert done.returncode == 0, done.stderr
     assert sorted(file.name for file in (tmp_path / "run").iterdir()) == FILES
     assert json.loads((tmp_path / "run/config.json").read_text())["versions"]["backend"] == "jax"
-    done = command(TRAIN, *words, "--ema", "0.9", "--overwrite", env={"KERAS_BACKEND": "jax"})
+    done = command(TRAIN, *options, "--ema", "0.9", "--overwrite", env={"KERAS_BACKEND": "jax"})
     assert done.returncode == 2
     assert "ema: expected Keras' TensorFlow backend for averaged weights, got jax" in done.stderr
     assert (tmp_path / "run/config.json").exists()
@@ -167,14 +167,14 @@ def test_a_killed_and_an_interrupted_run_resume_to_the_same_bits(
     assert rates == [0.025 * 0.1 ** (epoch // 2) for epoch in range(6)]
     assert sorted(file.name for file in (tmp_path / "parts").iterdir()) == FILES
 
-    words = (*SETTINGS, "--out", tmp_path / "parts")
-    code, output, _ = train_here(*words, "--resume")
+    options = (*SETTINGS, "--out", tmp_path / "parts")
+    code, output, _ = train_here(*options, "--resume")
     assert code == 0
     assert "parts: the run is complete already" in output
-    code, _, errors = train_here(*words, "--resume", "--momentum", 0.5)
+    code, _, errors = train_here(*options, "--resume", "--momentum", 0.5)
     assert code == 2
     assert "expected a run with momentum=0.5, got one with momentum=0.8" in errors
-    code, _, errors = train_here(*words)
+    code, _, errors = train_here(*options)
     assert code == 2
     assert "expected a new directory, got one with files; give --resume" in errors
 
@@ -199,23 +199,34 @@ def test_overwrite_removes_nothing_if_an_argument_is_wrong(
     assert code == 2
     assert (run / "metrics.json").read_text() == "{}"
     (run / "notes.txt").write_text("mine")
-    words = ("--norm", "bn", "--data", "digits", "--epochs", 1, "--out", "run", "--overwrite", "--no-export")
-    assert command(TRAIN, *words).returncode == 0
+    options = (
+        "--norm",
+        "bn",
+        "--data",
+        "digits",
+        "--epochs",
+        1,
+        "--out",
+        "run",
+        "--overwrite",
+        "--no-export",
+    )
+    assert command(TRAIN, *options).returncode == 0
     without_onnx = [name for name in FILES if name not in ("model.onnx", "parity.json")]
     assert sorted(file.name for file in run.iterdir()) == sorted([*without_onnx, "notes.txt"])
 
 
 def test_help_and_usage_errors_take_less_than_a_second(command: Command) -> None:
     command(TRAIN, "--help")  # the first may have bytecode to write
-    for words, code in ((["--help"], 0), (["--norm", "x"], 2), (["--norm", "bn", "--epochs", "0"], 2)):
+    for options, code in ((["--help"], 0), (["--norm", "x"], 2), (["--norm", "bn", "--epochs", "0"], 2)):
         start = time.monotonic()
-        done = command(TRAIN, *words)
+        done = command(TRAIN, *options)
         assert time.monotonic() - start < 1
         assert done.returncode == code
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         ("", "the following arguments are required: --norm"),
         ("--norm x", "argument --norm: invalid choice: 'x' (choose from "),
@@ -239,10 +250,10 @@ def test_help_and_usage_errors_take_less_than_a_second(command: Command) -> None
     ],
 )
 def test_wrong_use_ends_with_one_line_and_exit_code_2(
-    train_here: Here, words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    train_here: Here, options: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, _, errors = train_here(*words.split())
+    code, _, errors = train_here(*options.split())
     assert code == 2
     assert errors.count("\n") == 1
     assert message in errors
@@ -265,14 +276,14 @@ def test_a_full_disk(command: Command, tmp_path: Path, size: int, file: str, lef
 
     # The limit would truncate bytecode, so none is written.
     env = {"PYTHONDONTWRITEBYTECODE": "1"}
-    words = ("--norm", "bn", "--data", "digits", "--epochs", 1, "--out", "run")
-    done = command(TRAIN, *words, env=env, preexec_fn=limit)
+    options = ("--norm", "bn", "--data", "digits", "--epochs", 1, "--out", "run")
+    done = command(TRAIN, *options, env=env, preexec_fn=limit)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert f"cannot write run/{file}: " in done.stderr
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == left
     if file == "model.keras":
-        done = command(TRAIN, *words, "--resume")
+        done = command(TRAIN, *options, "--resume")
         assert done.returncode == 0, done.stderr
         assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
 
