@@ -20,6 +20,8 @@ from kerasnorm.study.tables import tables
 from kerasnorm.workbook import Example, make_workbook
 from tests.kerasnorm.study.finished import finished
 
+STUDY = list(NORMS)
+
 
 class SpatialGain(keras.layers.Layer):
     """x / rms(x) over an image's pixels, times a gain for each channel."""
@@ -72,17 +74,19 @@ def test_fourth_norm_is_built_with_its_groups_and_penalties(fourth: Norm) -> Non
         assert model(np.zeros((batch, 28, 28, 1))).shape == (batch, 10)
     recipe = Recipe().for_norm("xn")
     assert (recipe.l1, recipe.l2) == (0.25, 0.125)
-    with pytest.raises(UserError, match="got 2; normalizations with groups: gn, xn"):
+    with pytest.raises(UserError, match=r"got 2; normalizations with groups: gn.*, xn$"):
         build_cnn("ln", groups=2)
 
 
 def test_fourth_norm_is_a_choice_of_every_command(fourth: Norm) -> None:
     assert train.parser().parse_args(["--norm", "xn"]).norm == "xn"
-    assert compare.parser().parse_args([]).norms == ["bn", "ln", "gn", "xn"]
+    assert compare.parser().parse_args([]).norms == [*STUDY, "xn"]
     assert pytorch.parser().parse_args(["a.npz", "-o", "b.keras", "--norm", "xn"]).norm == "xn"
     for command in (train, compare):
         assert "xn: Example Normalization" in " ".join(command.parser().format_help().split())
-    assert "number of groups, for gn, xn" in " ".join(pytorch.parser().format_help().split())
+    assert f"number of groups, for {', '.join(with_groups())} (default" in " ".join(
+        pytorch.parser().format_help().split()
+    )
 
 
 def test_fourth_norm_is_in_the_tables_and_files_of_the_study(fourth: Norm, tmp_path: Path) -> None:
@@ -103,7 +107,7 @@ def test_fourth_norm_is_in_the_tables_and_files_of_the_study(fourth: Norm, tmp_p
 def test_fourth_norm_has_a_sheet_in_the_workbook(fourth: Norm) -> None:
     example = Example(images=2, channels=4)
     book = make_workbook(example)
-    assert book.sheetnames == ["read me", "values", "bn", "ln", "gn", "xn"]
+    assert book.sheetnames == ["read me", "values", *STUDY, "xn"]
     assert book["xn"]["A1"].value == "Example Normalization: a variance for each image and channel"
     text = "\n".join(str(row[0].value) for row in book["read me"].rows)
     assert "xn: a variance for each image and channel" in text
@@ -158,8 +162,8 @@ def test_shared_values_have_mean_0_and_variance_1_after_the_layer(
 
 def test_get_norm() -> None:
     assert get_norm("gn").name == "Group Normalization"
-    assert with_groups() == ["gn"]
-    with pytest.raises(UserError, match="norm: expected one of bn, ln, gn, got 'x'"):
+    assert [key for key in ("bn", "ln", "gn") if key in with_groups()] == ["gn"]
+    with pytest.raises(UserError, match=r"norm: expected one of bn, ln, gn.* got 'x'"):
         get_norm("x")
     with pytest.raises(dataclasses.FrozenInstanceError, match="cannot assign to field 'name'"):
         get_norm("gn").name = "other"  # type: ignore[misc]

@@ -11,9 +11,10 @@ import openpyxl
 import pytest
 
 from export.errors import UserError
-from kerasnorm.norms import EPSILON, NORMS
+from kerasnorm.norms import EPSILON
 from kerasnorm.workbook import LAYERS, Example, Positions, make_workbook, value_grid
 
+NORMS = ["bn", "ln", "gn"]
 OFFICE = shutil.which("soffice") or shutil.which("libreoffice")
 
 

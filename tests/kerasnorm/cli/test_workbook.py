@@ -12,7 +12,7 @@ def test_options_choose_the_example(tmp_path: Path) -> None:
     out = tmp_path / "example.xlsx"
     assert main([str(out), "--images", "2", "--channels", "6", "--groups", "2", "--seed", "4"]) == 0
     book = openpyxl.load_workbook(out)
-    assert book.sheetnames == ["read me", "values", "bn", "ln", "gn"]
+    assert book.sheetnames[:5] == ["read me", "values", "bn", "ln", "gn"]
     grid = value_grid(Example(2, 6, 2, 4), 1)
     assert book["values"].cell(*grid.cell(1, 5, 1, 0)).value == Example(2, 6, 2, 4).values()[1, 1, 1, 0, 5]
 
