@@ -169,3 +169,12 @@ def test_lowering_that_returns_something_else_is_unsupported() -> None:
         match=r"layer 'one' \(ReLU\): its lowering returned .*, expected a Tensor of shape \(None, 3\)",
     ):
         lower(functional((3,), L.ReLU(name="one")), mine)
+
+
+def test_lowering_with_the_wrong_number_of_outputs_is_unsupported() -> None:
+    mine = Registry()
+    mine.register_lowering(L.ReLU)(lambda g, layer, x: [x, x])
+    with pytest.raises(
+        Unsupported, match=r"layer 'one' \(ReLU\): its lowering returned 2 outputs, expected 1$"
+    ):
+        lower(functional((3,), L.ReLU(name="one")), mine)
