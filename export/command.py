@@ -93,7 +93,7 @@ def import_tensorflow_quietly() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # the search for a GPU logs, too
-        except BaseException:
+        except Exception:
             os.dup2(stderr, 2)
             held_back.seek(0)
             sys.stderr.write(held_back.read().decode(errors="replace"))
