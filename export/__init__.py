@@ -1,1 +1,1 @@
-"""Keras model -> ONNX -> proof -> inference. Imports nothing: inference needs no TensorFlow."""
+"""Keras model -> ONNX -> parity check -> inference. Imports nothing: inference needs no TensorFlow."""
