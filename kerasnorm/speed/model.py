@@ -13,36 +13,37 @@ The layers keep their classes, weights and configurations. Only their `call` is 
 
 from __future__ import annotations
 
-import types
-from collections.abc import Iterator
-
 import keras
 
 from export.errors import UserError
+from kerasnorm.speed.calls import inner_layers, is_fast
+from kerasnorm.speed.report import speed_report
 from kerasnorm.speed.threads import is_tensorflow_on_cpu
 
 
-def speed_up(model: keras.Model, parts: int = 1) -> keras.Model:
+def speed_up(model: keras.Model, parts: int = 1, verbose: bool = False) -> keras.Model:
     """Let a model compute the same values in less time on CPU, in place. `restore` undoes it.
 
     This changes layers whose class is exactly `keras.layers.BatchNormalization`, `GroupNormalization` or `Dropout`,
-    also in nested models:
+    in the model and in the models within it:
 
-    - BatchNormalization over the last axis in float32 uses TensorFlow's fused operation, which Keras 3 does not use.
-      The moving statistics are those of Keras (biased variance).
+    - BatchNormalization over the last axis in float32 uses TensorFlow's fused operation in training, which Keras 3
+      does not use. The moving statistics are those of Keras (biased variance).
     - GroupNormalization over the last axis in float32 or float64 uses a gradient in closed form, see
       `kerasnorm.speed.ops.group_normalization`.
-    - Dropout with a rate of 1/32 or more uses a cheaper mask, see `kerasnorm.speed.ops.dropout`.
+    - Dropout with a rate of 1/32 to 31/32 uses a cheaper mask in training, see `kerasnorm.speed.ops.dropout`.
 
-    Outputs, gradients and moving statistics agree with the stock layers to rounding. Dropout draws different masks
-    from the same distribution. In every other case (another axis or dtype, a mask, synchronized statistics,
-    inference) the layer runs its own code. Nothing changes if TensorFlow sees a GPU or Keras has another backend.
-    The faster layers have no second derivatives: computing one raises a LookupError.
+    Outputs, gradients of any order and moving statistics agree with the stock layers to rounding. Dropout draws
+    different masks from the same distribution. In every other case (another axis or dtype, a mask, synchronized
+    statistics, inference) the layer runs its own code. Nothing changes if TensorFlow sees a GPU or Keras has another
+    backend. `speed_report` says which layers are fast, and why the others are not.
 
     Args:
         model: a Functional, Sequential or subclassed model. Call this before `fit`.
-        parts: the number of parts that a batch is split into, for a Functional or Sequential model. Pass what
-            `set_threads` returns. The batch stays whole if the model has a layer that may mix the images of a batch.
+        parts: the number of parts that a batch is split into. Pass what `set_threads` returns. The batch stays whole
+            unless the model is a built Functional or Sequential model with one input, of layers that are known to
+            treat each image separately.
+        verbose: print the `speed_report`: a line for the batch and a line for each layer.
 
     Returns:
         The same model.
@@ -53,35 +54,27 @@ def speed_up(model: keras.Model, parts: int = 1) -> keras.Model:
     if parts < 1:
         raise UserError(f"parts: expected 1 or more, got {parts}")
     restore(model)
-    if not is_tensorflow_on_cpu():
-        return model
-    from kerasnorm.speed.layers import FAST_CALLS  # it imports TensorFlow
-    from kerasnorm.speed.partition import call_in_parts, is_divisible
-
-    for layer in _inner_layers(model):
-        call = FAST_CALLS.get(type(layer))
-        if call is not None:
-            layer.call = types.MethodType(call, layer)
-    if parts > 1 and is_divisible(model):
-        model.call = types.MethodType(call_in_parts(parts), model)
+    if is_tensorflow_on_cpu():
+        _replace_calls(model, parts)
+    if verbose:
+        print(speed_report(model))
     return model
+
+
+def _replace_calls(model: keras.Model, parts: int) -> None:
+    from kerasnorm.speed.layers import make_fast  # it imports TensorFlow
+    from kerasnorm.speed.partition import run_in_parts, whole_reason
+
+    for _, layer in inner_layers(model):
+        make_fast(layer)
+    if parts > 1 and whole_reason(model) is None:
+        run_in_parts(model, parts)
 
 
 def restore(model: keras.Model) -> keras.Model:
     """Undo `speed_up`: the model and its layers run Keras' own code again. Returns the same model."""
-    for layer in (model, *_inner_layers(model)):
-        if str(getattr(vars(layer).get("call"), "__module__", "")).startswith(f"{__package__}."):
+    for layer in (model, *(layer for _, layer in inner_layers(model))):
+        if is_fast(layer):
             del layer.call
     model.train_function = model.test_function = model.predict_function = None  # they may be traced already
     return model
-
-
-def _inner_layers(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """All layers within a layer or model: those of nested models and of wrappers such as TimeDistributed, too."""
-    for inner in getattr(layer, "layers", []):
-        yield inner
-        yield from _inner_layers(inner)
-    wrapped = getattr(layer, "layer", None)
-    if isinstance(wrapped, keras.layers.Layer):
-        yield wrapped
-        yield from _inner_layers(wrapped)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,18 @@ import tensorflow as tf
 # Broadcasting along a last axis of 16 channels is slow. Along rows of several pixels, of up to this size, it is fast.
 _ROW = 512
 
+# From tensors to the outputs of an operation.
+_Formula = Callable[..., Sequence[tf.Tensor]]
+# From tensors to the outputs, and to a function from the gradients of the outputs to those of the tensors.
+_WithGradient = Callable[..., tuple[Sequence[tf.Tensor], Callable[..., Sequence[tf.Tensor]]]]
+
 
 def batch_normalization(
-    parts: list[tf.Tensor], gamma: tf.Tensor, beta: tf.Tensor, epsilon: float
+    parts: Sequence[tf.Tensor],
+    gamma: tf.Tensor,
+    beta: tf.Tensor,
+    epsilon: float,
+    counted: Sequence[tf.Tensor] | None = None,
 ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor]:
     """Batch Normalization (Ioffe and Szegedy 2015, arXiv:1502.03167) of a batch that is split into parts.
 
@@ -33,34 +42,61 @@ def batch_normalization(
 
         dx = gamma r dy - gamma r (sum(dy) + x' sum(dy x')) / n,  with sums over all parts.
 
-    Every pass over the data is one of TensorFlow's fused operations.
+    Every pass over the data is one of TensorFlow's fused operations. Higher derivatives are those of Keras, which takes
+    the mean in the variance for a constant.
 
     Args:
         parts: (batch_i, height, width, channels) float32 each, none of them empty.
         gamma: (channels,).
         beta: (channels,).
         epsilon: small number added to the variance.
+        counted: a float32 scalar for each part, 1 or 0. A part with 0 is padding: its rows do not count in the
+            statistics. Its outputs must not be used. Default: all parts count.
 
     Returns:
-        The normalized parts, the mean (channels,) and the biased variance (channels,). Second derivatives raise a
-        LookupError if there is more than one part.
+        The normalized parts, the mean (channels,) and the biased variance (channels,). The last two have no gradient.
     """
-    none = tf.zeros(0)
-    train = functools.partial(tf.raw_ops.FusedBatchNormV3, mean=none, variance=none, epsilon=epsilon)
+    counted = [tf.ones(())] * len(parts) if counted is None else counted
     rows = [tf.cast(tf.reduce_prod(tf.shape(part)[:-1]), tf.float32) for part in parts]
-    biased = [(n - 1) / n for n in rows]  # the fused operation returns the unbiased variance
-    if len(parts) == 1:
-        y, mean, variance, *_ = train(x=parts[0], scale=gamma, offset=beta)
-        return [y], mean, variance * biased[0]
+    total = tf.add_n([n * count for n, count in zip(rows, counted, strict=True)])
+    shares = [n * count / total for n, count in zip(rows, counted, strict=True)]
 
-    total = tf.add_n(rows)
-    shares = [n / total for n in rows]
-
-    def join(values: list[tf.Tensor]) -> tf.Tensor:
+    def join(values: Sequence[tf.Tensor]) -> tf.Tensor:
         return tf.add_n([value * share for value, share in zip(values, shares, strict=True)])
 
-    @tf.custom_gradient
-    def normalize(gamma: tf.Tensor, beta: tf.Tensor, *parts: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
+    def formula(gamma: tf.Tensor, beta: tf.Tensor, *parts: tf.Tensor) -> list[tf.Tensor]:
+        mean = join([tf.reduce_mean(x, (0, 1, 2)) for x in parts])
+        constant = tf.stop_gradient(mean)  # as in tf.nn.moments, which Keras uses
+        variance = join([tf.reduce_mean((x - constant) ** 2, (0, 1, 2)) for x in parts])
+        scale = gamma * tf.math.rsqrt(variance + epsilon)
+        return [*((x - mean) * scale + beta for x in parts), mean, variance]
+
+    none = tf.zeros(0)
+    train = functools.partial(tf.raw_ops.FusedBatchNormV3, mean=none, variance=none, epsilon=epsilon)
+    biased = [(n - 1) / n for n in rows]  # the fused operation returns the unbiased variance
+
+    def normalize_whole(
+        gamma: tf.Tensor, beta: tf.Tensor, x: tf.Tensor
+    ) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
+        y, mean, variance, *reserved = train(x=x, scale=gamma, offset=beta)
+
+        def gradient(dy: tf.Tensor, *_: tf.Tensor) -> list[tf.Tensor]:
+            dx, d_gamma, d_beta, *_ = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=dy,
+                x=x,
+                scale=gamma,
+                reserve_space_1=reserved[0],
+                reserve_space_2=reserved[1],
+                reserve_space_3=reserved[2],
+                epsilon=epsilon,
+            )
+            return [d_gamma, d_beta, dx]
+
+        return [y, mean, variance * biased[0]], gradient
+
+    def normalize_parts(
+        gamma: tf.Tensor, beta: tf.Tensor, *parts: tf.Tensor
+    ) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
         moments = [train(x=part, scale=gamma, offset=beta)[1:3] for part in parts]
         mean = join([part_mean for part_mean, _ in moments])
         variance = join([v * b + (m - mean) ** 2 for (m, v), b in zip(moments, biased, strict=True)])
@@ -77,8 +113,8 @@ def batch_normalization(
                 is_training=False,
             )[0]
 
-        def gradient(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            # The last two gradients are those of mean and variance. No loss depends on these, so zip drops them.
+        def gradient(*gradients: tf.Tensor) -> list[tf.Tensor]:
+            # The last two gradients, those of mean and variance, are zero.
             direct = [
                 tf.raw_ops.FusedBatchNormGradV3(
                     y_backprop=dy,
@@ -90,30 +126,56 @@ def batch_normalization(
                     epsilon=epsilon,
                     is_training=False,
                 )[:3]
-                for x, dy in zip(parts, gradients, strict=False)
+                for x, dy in zip(parts, gradients[:-2], strict=True)
             ]
             d_gamma = tf.add_n([part_d_gamma for _, part_d_gamma, _ in direct])
             d_beta = tf.add_n([part_d_beta for _, _, part_d_beta in direct])
             factor = -gamma * tf.math.rsqrt(variance + epsilon) / total
             d_parts = [
-                dx + affine(x, factor * d_gamma, factor * d_beta)
-                for x, (dx, _, _) in zip(parts, direct, strict=True)
+                dx + affine(x, factor * count * d_gamma, factor * count * d_beta)
+                for x, (dx, _, _), count in zip(parts, direct, counted, strict=True)
             ]
-            return _prevent_second_derivatives(d_gamma, d_beta, *d_parts)
+            return [d_gamma, d_beta, *d_parts]
 
-        return (*(affine(part, gamma, beta) for part in parts), mean, variance), gradient
+        return [*(affine(part, gamma, beta) for part in parts), mean, variance], gradient
 
-    *outputs, mean, variance = normalize(gamma, beta, *parts)
-    return outputs, mean, variance
+    normalize = normalize_whole if len(parts) == 1 else normalize_parts
+    *outputs, mean, variance = _with_second_derivatives(normalize, formula)(gamma, beta, *parts)
+    return outputs, tf.stop_gradient(mean), tf.stop_gradient(variance)
 
 
-def _prevent_second_derivatives(*gradients: tf.Tensor) -> tuple[tf.Tensor, ...]:
-    """Return the gradients unchanged, and raise a LookupError when someone differentiates them.
+def _with_second_derivatives(compute: _WithGradient, formula: _Formula) -> _Formula:
+    """Return a function with the outputs and gradient of `compute`, and second derivatives of `formula`.
 
-    Without this, TensorFlow would silently return wrong second derivatives.
+    `compute` is fast, but TensorFlow cannot differentiate its gradient. It can differentiate that of `formula`.
     """
-    message = "kerasnorm's fast layers have no second derivative; train without speed_up"
-    return tuple(tf.raw_ops.PreventGradient(input=t, message=message) for t in gradients)
+
+    @tf.custom_gradient
+    def function(*inputs: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
+        outputs, fast_gradient = compute(*inputs)
+
+        def gradient(*output_gradients: tf.Tensor) -> Any:
+            @tf.custom_gradient
+            def first(*arguments: tf.Tensor) -> tuple[Any, Callable[..., Any]]:
+                def second(*upstream: tf.Tensor) -> Any:
+                    with tf.GradientTape() as tape:
+                        tape.watch(arguments)
+                        gradients = slow_gradient(arguments[: len(inputs)], arguments[len(inputs) :])
+                    return tape.gradient(gradients, arguments, upstream, unconnected_gradients="zero")
+
+                return fast_gradient(*arguments[len(inputs) :]), second
+
+            return first(*inputs, *output_gradients)
+
+        return outputs, gradient
+
+    def slow_gradient(inputs: Sequence[tf.Tensor], output_gradients: Sequence[tf.Tensor]) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = formula(*inputs)
+        return tape.gradient(outputs, inputs, output_gradients, unconnected_gradients="zero")
+
+    return function
 
 
 def group_normalization(
@@ -129,6 +191,7 @@ def group_normalization(
 
     All means and sums follow from two numbers per image and channel: the sums of dy and of dy x' over the pixels.
     The variance is the mean square of x', not a difference of two large sums, so it stays accurate for a large mean.
+    Higher derivatives are those of Keras, which takes the mean in the variance for a constant.
 
     Args:
         x: (batch, ..., channels) with one pixel axis or more.
@@ -138,7 +201,7 @@ def group_normalization(
         epsilon: small number added to the variance.
 
     Returns:
-        A tensor of the shape and dtype of `x`. Second derivatives raise a LookupError.
+        A tensor of the shape and dtype of `x`.
     """
     channels = x.shape[-1]
     shape = tf.shape(x)
@@ -162,29 +225,42 @@ def group_normalization(
         total = tf.repeat(tf.reduce_sum(grouped, axis=2), channels // groups, axis=1)
         return total / tf.cast(pixels * (channels // groups), x.dtype)
 
-    @tf.custom_gradient
-    def normalize(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tuple[tf.Tensor, Callable[..., Any]]:
-        centred = rows(x) - spread(group_mean(pixel_sum(x)))
-        variance = group_mean(pixel_sum(tf.square(centred)))
-        inverse = tf.math.rsqrt(variance + tf.cast(epsilon, x.dtype))
-        scale = inverse * gamma
-        y = centred * spread(scale) + spread(beta[None])
+    def mean(x: tf.Tensor) -> tf.Tensor:
+        return spread(group_mean(pixel_sum(x)))
 
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def inverse_deviation(centred: tf.Tensor) -> tf.Tensor:
+        """r as (batch, channels)."""
+        variance = group_mean(pixel_sum(tf.square(centred)))
+        return tf.math.rsqrt(variance + tf.cast(epsilon, x.dtype))
+
+    def affine(centred: tf.Tensor, inverse: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> list[tf.Tensor]:
+        return [tf.reshape(centred * spread(inverse * gamma) + spread(beta[None]), shape)]
+
+    def formula(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> list[tf.Tensor]:
+        constant = tf.stop_gradient(mean(x))  # as in tf.nn.moments, which Keras uses
+        return affine(rows(x) - mean(x), inverse_deviation(rows(x) - constant), gamma, beta)
+
+    def normalize(
+        x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor
+    ) -> tuple[list[tf.Tensor], Callable[..., list[tf.Tensor]]]:
+        centred = rows(x) - mean(x)
+        inverse = inverse_deviation(centred)
+
+        def gradient(dy: tf.Tensor) -> list[tf.Tensor]:
             dy = rows(dy)
             sum_dy, sum_dy_x = pixel_sum(dy), pixel_sum(dy * centred)
             slope = -(inverse**3) * group_mean(gamma * sum_dy_x)
             offset = -inverse * group_mean(gamma * sum_dy)
-            dx = dy * spread(scale) + (centred * spread(slope) + spread(offset))
-            return _prevent_second_derivatives(
+            dx = dy * spread(inverse * gamma) + (centred * spread(slope) + spread(offset))
+            return [
                 tf.reshape(dx, shape),
                 tf.reduce_sum(sum_dy_x * inverse, axis=0),
                 tf.reduce_sum(sum_dy, axis=0),
-            )
+            ]
 
-        return tf.reshape(y, shape), gradient
+        return affine(centred, inverse, gamma, beta), gradient
 
-    outputs = normalize(x, gamma, beta)
+    (outputs,) = _with_second_derivatives(normalize, formula)(x, gamma, beta)
     outputs.set_shape(x.shape)
     return outputs
 
@@ -211,7 +287,7 @@ def dropout(x: tf.Tensor, rate: float, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         x: (batch, ...) float32 or float64. All axes but the batch have a known size.
-        rate: share of elements to drop, 1/256 <= rate < 1.
+        rate: share of elements to drop, 1/256 <= rate <= 254/256.
         seed: (2,) integers.
 
     Returns:

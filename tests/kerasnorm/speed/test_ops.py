@@ -1,6 +1,7 @@
 """The fast operations against their formulas in plain TensorFlow, and the distribution of dropout masks."""
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -100,21 +101,62 @@ def test_large_mean_keeps_precision(norm: str) -> None:
     np.testing.assert_allclose(y, expected, rtol=0, atol=3e-4)
 
 
-@pytest.mark.parametrize("norm", ["bn", "gn"])
-def test_second_derivatives_raise(norm: str) -> None:
-    x, gamma, beta, _ = arrays((4, 3, 3, 4))
-    with tf.GradientTape() as outer:
-        outer.watch(x)
-        with tf.GradientTape() as inner:
-            inner.watch(x)
-            if norm == "bn":
-                y = tf.concat(batch_normalization([x[:2], x[2:]], gamma, beta, 1e-3)[0], 0)
-            else:
-                y = group_normalization(x, gamma, beta, 2, 1e-3)
-            loss = tf.reduce_sum(y**3)
-        gradient = inner.gradient(loss, x)
-    with pytest.raises(LookupError, match="no second derivative"):
-        outer.gradient(gradient, x)
+@pytest.mark.parametrize("order", [2, 3])
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("norm", ["bn", "bn in parts", "gn"])
+def test_higher_derivatives_equal_those_of_the_formula(norm: str, compiled: bool, order: int) -> None:
+    tensors = arrays((5, 3, 3, 4))[:3]
+    rng = np.random.default_rng(1)
+    probes = [[rng.normal(size=tensor.shape) for tensor in tensors] for _ in range(order)]
+    bounds = [0, 2, 5] if norm == "bn in parts" else [0, 5]
+
+    def fast(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        if norm == "gn":
+            return group_normalization(x, gamma, beta, 2, 1e-3)
+        parts = [x[a:b] for a, b in itertools.pairwise(bounds)]
+        return tf.concat(batch_normalization(parts, gamma, beta, 1e-3)[0], 0)
+
+    def formula(x: tf.Tensor, gamma: tf.Tensor, beta: tf.Tensor) -> tf.Tensor:
+        grouped = tf.reshape(x, (5, 9, 2, 2)) if norm == "gn" else x
+        mean, variance = tf.nn.moments(grouped, [1, 3] if norm == "gn" else [0, 1, 2], keepdims=True)
+        return tf.reshape((grouped - mean) * tf.math.rsqrt(variance + 1e-3), x.shape) * gamma + beta
+
+    def derivatives(function: Callable[..., tf.Tensor], tensors: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The gradient of a scalar that is linear in the next lower derivatives."""
+
+        def value(level: int) -> tf.Tensor:
+            if level == 0:
+                return tf.reduce_mean(function(*tensors) ** 3)
+            products = zip(gradients(level), probes[level - 1], strict=True)
+            return tf.add_n([tf.reduce_sum(g * tf.cast(p, g.dtype)) for g, p in products])
+
+        def gradients(level: int) -> list[tf.Tensor]:
+            with tf.GradientTape() as tape:
+                tape.watch(tensors)
+                below = value(level - 1)
+            return list(tape.gradient(below, tensors))
+
+        return gradients(order)
+
+    run = tf.function(derivatives) if compiled else derivatives
+    expected = derivatives(formula, [tf.cast(tensor, tf.float64) for tensor in tensors])
+    for ours, theirs in zip(run(fast, tensors), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
+
+
+def test_parts_that_do_not_count_leave_the_statistics_alone() -> None:
+    x, gamma, beta, dy = arrays((2, 3, 3, 4))
+    results = []
+    for padding in (0, 1):
+        with tf.GradientTape() as tape:
+            tape.watch([x, gamma, beta])
+            parts = [x[:1], x[1:], *[tf.ones((1, 3, 3, 4))] * padding]
+            counted = [tf.ones(()), tf.ones(()), *[tf.zeros(())] * padding]
+            outputs, mean, variance = batch_normalization(parts, gamma, beta, 1e-3, counted)
+            y = tf.concat(outputs[:2], 0)
+        results.append([y, mean, variance, *tape.gradient(y, [x, gamma, beta], dy)])
+    for ours, expected in zip(results[1], results[0], strict=True):
+        close(ours, expected)
 
 
 # Dropout masks of 600 images with 7 x 9 x 5 elements, not a multiple of 4.
