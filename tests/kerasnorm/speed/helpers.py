@@ -40,6 +40,60 @@ def step(model: keras.Model, x: np.ndarray, y: np.ndarray) -> dict[str, np.ndarr
     return {"outputs": outputs.numpy(), **named, **moving}
 
 
+def outcome(model: keras.Model, inputs: Any, training: bool | None, dynamic: bool = False) -> dict[str, Any]:
+    """All that a call computes: outputs and their structure, loss, gradients and the statistics after it.
+
+    Args:
+        model: any model.
+        inputs: arrays in any structure.
+        training: as in `model(inputs, training=training)`.
+        dynamic: trace for any batch size.
+    """
+
+    def run(inputs: Any) -> tuple[Any, Any, Any]:
+        with tf.GradientTape() as tape:
+            outputs = model(inputs, training=training)
+            loss = tf.add_n([tf.cast(value, "float32") for value in model.losses]) if model.losses else 0.0
+            for index, output in enumerate(keras.tree.flatten(outputs)):
+                loss += tf.reduce_mean((tf.cast(output, "float32") - 0.1 * (index + 1)) ** 2)
+        return outputs, loss, tape.gradient(loss, [weight.value for weight in model.trainable_weights])
+
+    tensors = keras.tree.map_structure(tf.constant, inputs)
+    if dynamic:
+        specs = keras.tree.map_structure(lambda t: tf.TensorSpec((None, *t.shape[1:]), t.dtype), tensors)
+        outputs, loss, gradients = tf.function(run, input_signature=[specs])(tensors)
+    else:
+        outputs, loss, gradients = tf.function(run)(tensors)
+    return {
+        "structure": keras.tree.map_structure(lambda t: (tuple(t.shape), t.dtype.name), outputs),
+        "outputs": [as_numpy(output) for output in keras.tree.flatten(outputs)],
+        "loss": [as_numpy(loss)],
+        "gradients": [None if gradient is None else as_numpy(gradient) for gradient in gradients],
+        "statistics": [
+            as_numpy(weight) for weight in model.non_trainable_weights if "seed" not in weight.path
+        ],
+    }
+
+
+def as_numpy(tensor: Any) -> np.ndarray:
+    """In float64, whatever its dtype."""
+    return np.asarray(keras.ops.convert_toas_numpy(tensor), "float64")
+
+
+def assert_same(ours: dict[str, Any], expected: dict[str, Any], rounding: float) -> None:
+    """Two outcomes are equal to rounding, relative to the largest value among outputs, gradients or statistics."""
+    assert ours["structure"] == expected["structure"]
+    for kind in ("outputs", "loss", "gradients", "statistics"):
+        scale = max(
+            [np.nanmax(abs(value), initial=1e-3) for value in expected[kind] if value is not None], default=0
+        )
+        for got, value in zip(ours[kind], expected[kind], strict=True):
+            if value is None:
+                assert got is None
+            else:
+                np.testing.assert_allclose(got, value, rtol=rounding, atol=rounding * scale, err_msg=kind)
+
+
 def cnn(norm: str, dtype: str = "float32") -> Builder:
     """The study's network without dropout, which draws different masks when it is fast."""
     return lambda: build_cnn(norm, dropout=0.0, l1=0.001, l2=0.0005, penalize="all", dtype=dtype)
