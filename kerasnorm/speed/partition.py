@@ -75,6 +75,11 @@ def whole_reason(model: keras.Model) -> str | None:
 def _node_reason(node: Any) -> str | None:
     """Why a call in the graph of a model needs the whole batch; None if it can be made for each part."""
     layer = node.operation
+    if (
+        not isinstance(layer, (keras.Model, layers.BatchNormalization))
+        and type(layer) not in _PER_IMAGE_LAYERS
+    ):
+        return "may mix the images of a batch"
     arguments = keras.tree.flatten((node.arguments.args, node.arguments.kwargs))
     if any(not isinstance(value, (keras.KerasTensor, bool, type(None))) for value in arguments):
         return "is called with a constant"
@@ -82,14 +87,12 @@ def _node_reason(node: Any) -> str | None:
         return "has an input or output of rank 1"
     if isinstance(layer, keras.Model):
         return _nested_reason(layer, node.input_tensors)
-    if type(layer) is layers.BatchNormalization:
+    if isinstance(layer, layers.BatchNormalization):
         reason = stock_reason(layer)
         if reason is None and (len(node.input_tensors) != 1 or node.input_tensors[0].dtype != "float32"):
             reason = "its input is not one float32 tensor"
-    elif type(layer) in _PER_IMAGE_LAYERS:
-        reason = _layer_reason(layer, len(node.input_tensors[0].shape))
     else:
-        return "may mix the images of a batch"
+        reason = _layer_reason(layer, len(node.input_tensors[0].shape))
     return f"needs the whole batch: {reason}" if reason else None
 
 

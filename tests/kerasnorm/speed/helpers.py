@@ -77,7 +77,7 @@ def outcome(model: keras.Model, inputs: Any, training: bool | None, dynamic: boo
 
 def as_numpy(tensor: Any) -> np.ndarray:
     """In float64, whatever its dtype."""
-    return np.asarray(keras.ops.convert_toas_numpy(tensor), "float64")
+    return np.asarray(keras.ops.convert_to_numpy(tensor), "float64")
 
 
 def assert_same(ours: dict[str, Any], expected: dict[str, Any], rounding: float) -> None:
