@@ -16,7 +16,7 @@ def _centre_over_batch(x: Any) -> Any:
     return x - keras.ops.mean(x, axis=0, keepdims=True)
 
 
-class _Doubled(keras.Model):
+class Doubled(keras.Model):
     """A subclass of a Functional model with a `call` of its own."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -99,7 +99,7 @@ class RandomModel:
             x = self._nested(x)
         last = self._chain(x)
         outputs = self.pick(last, last, [last], [last, x], {"z": last, "a": x}, (last, [x]), {"only": last})
-        kind = keras.Model if self.plain or self.chance(0.9) else _Doubled
+        kind = keras.Model if self.plain or self.chance(0.9) else Doubled
         as_dict = count > 1 and self.chance(0.5)
         return kind(dict(zip(names, inputs, strict=True)) if as_dict else inputs, outputs)
 

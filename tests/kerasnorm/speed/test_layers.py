@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kerasnorm.speed import speed_up
+from kerasnorm.speed.layers import stock_reason
 
 from .helpers import cnn, images, residual, step, twins
 
@@ -56,3 +58,92 @@ def test_dropout_with_noise_shape_or_small_rate_is_stock() -> None:
     assert 0.4 < dropped.mean() < 0.6
     y = np.asarray(small(x, training=True))
     np.testing.assert_allclose(y[y > 0], 1 / 0.999, rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.01, 0.998, 1.0])
+def test_dropout_of_extreme_rate_is_stock(rate: float) -> None:
+    """It draws the same mask from the same seed, and no value is infinite."""
+
+    def build() -> keras.Model:
+        inputs = keras.Input((50, 8))
+        return keras.Model(inputs, keras.layers.Dropout(rate, seed=3)(inputs))
+
+    stock, fast = build(), speed_up(build())
+    x = np.random.default_rng(0).normal(size=(40, 50, 8)).astype("float32")
+    np.testing.assert_array_equal(fast(x, training=True), stock(x, training=True))
+    assert np.isfinite(fast(x, training=True)).all()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "uint8", "float64"])
+@pytest.mark.parametrize("kind", ["batch", "group", "dropout"])
+def test_inputs_of_another_dtype_equal_stock(kind: str, dtype: str) -> None:
+    """Keras casts floating-point inputs to the layer's dtype, and leaves integers to it."""
+
+    def build() -> keras.layers.Layer:
+        if kind == "group":
+            return keras.layers.GroupNormalization(2)
+        return keras.layers.BatchNormalization() if kind == "batch" else keras.layers.Dropout(0.0)
+
+    x = tf.cast(np.random.default_rng(0).integers(0, 9, (4, 3, 3, 4)), dtype)
+    if kind == "group" and dtype == "uint8":
+        pytest.skip("Keras' own GroupNormalization does not take integers")
+    results = []
+    for make in (lambda model: model, speed_up):
+        layer = build()
+        model = keras.Sequential([layer])
+        layer.build((None, 3, 3, 4))
+        make(model)
+        results.append(
+            [layer(x, training=True) if kind != "group" else layer(x), *layer.non_trainable_variables]
+        )
+    for expected, ours in zip(*results, strict=True):
+        assert ours.dtype == expected.dtype
+        np.testing.assert_allclose(
+            tf.cast(ours, "float64"), tf.cast(expected, "float64"), rtol=1e-4, atol=1e-5
+        )
+
+
+def test_masked_batch_normalization_is_stock() -> None:
+    results = []
+    x = np.random.default_rng(0).normal(size=(4, 6, 4)).astype("float32")
+    mask = np.arange(6)[None] < np.array([[6], [3], [1], [4]])
+    for make in (lambda model: model, speed_up):
+        layer = keras.layers.BatchNormalization()
+        layer.build((None, 6, 4))
+        make(keras.Sequential([layer]))
+        results.append([layer(x, training=True, mask=mask), layer.moving_mean, layer.moving_variance])
+    for expected, ours in zip(*results, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (keras.layers.BatchNormalization(), None),
+        (keras.layers.BatchNormalization(axis=1), "axis 1 is not the last"),
+        (keras.layers.BatchNormalization(synchronized=True), "synchronized"),
+        (
+            keras.layers.BatchNormalization(dtype="mixed_float16"),
+            "computes in float16 with weights in float32",
+        ),
+        (keras.layers.GroupNormalization(2), None),
+        (keras.layers.GroupNormalization(2, axis=1), "axis 1 is not the last"),
+        (keras.layers.GroupNormalization(2, dtype="bfloat16"), "computes in bfloat16"),
+        (keras.layers.Dropout(0.5), None),
+        (keras.layers.Dropout(0.01), "rate 0.01 is not between 1/32 and 31/32"),
+        (keras.layers.Dropout(1.0), "rate 1 is not between 1/32 and 31/32"),
+        (keras.layers.Dropout(0.5, noise_shape=(None, 1)), "has a noise_shape"),
+        (keras.layers.LayerNormalization(), "no faster code for this class"),
+    ],
+    ids=str,
+)
+def test_stock_reason(layer: keras.layers.Layer, reason: str | None) -> None:
+    layer.build((None, 4, 6, 4))
+    found = stock_reason(layer)
+    assert found is None if reason is None else str(found).startswith(reason)
+
+
+def test_last_axis_counted_from_the_front_is_fast() -> None:
+    layer = keras.layers.BatchNormalization(axis=3)
+    layer.build((None, 4, 6, 4))
+    assert stock_reason(layer) is None
