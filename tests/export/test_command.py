@@ -20,6 +20,8 @@ def raising(error: BaseException) -> Callable[[Sequence[str] | None], int]:
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
+        (UserError("\x1b[2Ja\x07\u202eb\n"), 2, r"error: \x1b[2Ja\x07\u202eb"),
+        (PermissionError(13, "Permission denied", "/\x1b[31mx"), 2, r"/\x1b[31mx: Permission denied"),
         (UserError("expected a,\n  got b"), 2, "error: expected a, got b"),
         (Unsupported("layer 'x'"), 2, "error: layer 'x'"),
         (CheckError("parity failed"), 1, "error: parity failed"),
@@ -59,6 +61,14 @@ def test_usage_error_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert "invalid choice: 'x'" in message
+
+
+def test_usage_error_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        Parser(prog="tool").parse_args(["\x1b[31mforged\nline"])
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert r"unrecognized arguments: \x1b[31mforged line" in message
 
 
 def test_closed_pipe_is_success() -> None:
