@@ -1,4 +1,8 @@
+import io
+import math
+import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,3 +56,101 @@ def test_unusable_file(name: str, message: str, tmp_path: Path) -> None:
     np.savez(tmp_path / "objects.npz", a=np.array([{}], dtype=object))
     with pytest.raises(UserError, match=message):
         read_npz(tmp_path / name, lambda names: names)
+
+
+def write_npz(path: Path, members: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def header(shape: tuple[int, ...], descr: str = "<f4") -> bytes:
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"shape": shape, "fortran_order": False, "descr": descr})
+    return file.getvalue()
+
+
+def read_a(path: Path) -> np.ndarray:
+    return read_npz(path, lambda names: ["a"])[0]
+
+
+@pytest.mark.parametrize("shape", [(10**6, 10**7), (2**62,), (2**31, 2**33), (60000, 60000)])
+def test_huge_declared_shape_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "huge.npz", {"a.npy": header(shape)})
+    with pytest.raises(
+        UserError, match=rf"expected {4 * math.prod(shape):,} bytes of 'a\.npy', .*, got 128;"
+    ):
+        read_a(path)
+
+
+def test_huge_declared_shape_of_a_single_array_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "single.npz").write_bytes(header((10**6, 10**7)))
+    with pytest.raises(UserError, match=r"single\.npz: expected a \.npz archive, got a single array"):
+        read_a(tmp_path / "single.npz")
+
+
+def test_huge_items_are_refused(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "huge.npz", {"a.npy": header((2,), "<U500000000")})
+    with pytest.raises(UserError, match=r"expected 4,000,000,000 bytes of 'a\.npy'"):
+        read_a(path)
+
+
+def test_zip_bomb_is_refused(tmp_path: Path) -> None:
+    """Of a valid array of zeros, which deflate packs a thousand times."""
+    path = tmp_path / "bomb.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive, archive.open("a.npy", "w") as member:
+        member.write(header((300 * 2**18,)))
+        for _ in range(300):
+            member.write(bytes(2**20))
+    assert path.stat().st_size < 400_000
+    with pytest.raises(
+        UserError, match=r"bomb\.npz: expected at most 100 times .* got 314,572,928 bytes of arrays"
+    ):
+        read_a(path)
+
+
+def test_bomb_that_is_not_read_does_not_matter(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "file.npz", {"b.npy": header((10**9,))})
+    with zipfile.ZipFile(path, "a") as archive, archive.open("a.npy", "w") as member:
+        np.lib.format.write_array(member, np.arange(3))
+    np.testing.assert_array_equal(read_a(path), np.arange(3))
+
+
+def test_other_compression_is_refused(tmp_path: Path) -> None:
+    """A few bytes of bzip2 can expand to any size at once."""
+    path = write_npz(tmp_path / "file.npz", {"a.npy": header((1,)) + bytes(4)}, zipfile.ZIP_BZIP2)
+    with pytest.raises(UserError, match="expected members that are stored or deflated"):
+        read_a(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "EOF"),
+        (b"hello, I am no array", "magic string"),
+        (b"\x93NUMPY\x03\x00" + bytes(99), "version"),
+        (b"\x93NUMPY\x01\x00\xff\xff{'descr': ", "EOF"),
+        (header((-4,)), "negative|shape"),
+        (header((1,), "|O"), "pickled objects, which are never loaded"),
+    ],
+)
+def test_malformed_member(content: bytes, message: str, tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "file.npz", {"a.npy": content})
+    with pytest.raises(UserError, match=rf"expected a readable \.npz file of plain arrays: .*({message})"):
+        read_a(path)
+
+
+def test_compressed_arrays_of_every_order_are_read(tmp_path: Path) -> None:
+    arrays: dict[str, Any] = {
+        "zeros": np.zeros((1000, 1000)),
+        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        "scalar": np.array(3),
+        "empty": np.zeros((0, 5)),
+        "big_endian": np.arange(3, dtype=">i4"),
+        "text": np.array(["a", "bb"]),
+    }
+    np.savez_compressed(tmp_path / "file.npz", **arrays)
+    for array, expected in zip(read_npz(tmp_path / "file.npz", list), arrays.values(), strict=True):
+        np.testing.assert_array_equal(array, expected)
+        assert array.dtype == expected.dtype
