@@ -1,21 +1,23 @@
 """HDF5 files that may come from a stranger.
 
 HDF5 can take a dataset's values from any other file that the reader may open: through an external link, external
-storage, or a virtual dataset. A dataset can also declare a huge shape and store next to none of it. Keras writes
-neither, so a model file that holds either is refused before anything is read from it.
+storage, or a virtual dataset. A dataset can also declare a huge shape and store next to none of it, or a chunk that
+is much larger than its shape. Keras writes neither, so a model file that holds either is refused before anything is
+read from it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import zipfile
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 
 from export.errors import UserError
+from export.limits import check_size, open_zip
 
 WEIGHTS = "model.weights.h5"  # the HDF5 file in a .keras archive
 MAX_COMPRESSION = 1032  # the highest ratio that deflate, HDF5's gzip filter, reaches
@@ -30,11 +32,22 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     """
     source: Path | io.BytesIO = path
     if path.suffix == ".keras":
-        with zipfile.ZipFile(path) as archive:
-            source = io.BytesIO(archive.read(WEIGHTS))
+        source = io.BytesIO(read_member(path, WEIGHTS))
     with h5py.File(source, "r") as file:
         check_hdf5(file, path)
         yield file
+
+
+def read_member(path: Path, name: str) -> bytes:
+    """Read a member of a `.keras` archive, once the size of all of them has been checked.
+
+    Raises:
+        UserError: the archive unpacks to more than its size justifies.
+        KeyError: it has no such member.
+    """
+    with open_zip(path) as archive:
+        check_size(path, "unpacked data", sum(member.file_size for member in archive.infolist()))
+        return archive.read(name)
 
 
 def check_hdf5(file: h5py.File, path: Path) -> None:
@@ -44,11 +57,12 @@ def check_hdf5(file: h5py.File, path: Path) -> None:
 
     Args:
         file: the file.
-        path: its name in error messages.
+        path: the file on the disk, whose size limits that of the data.
 
     Raises:
-        UserError: the file takes data from elsewhere, or declares more data than it stores.
+        UserError: the file takes data from elsewhere, or declares more data than it stores or than the memory holds.
     """
+    sizes: list[int] = []
 
     # h5py stops at the first value that this returns. An exception would not get through.
     def find_fault(name: str, link: object) -> str | None:
@@ -66,8 +80,10 @@ def check_hdf5(file: h5py.File, path: Path) -> None:
                 f"expected {dataset.nbytes:,} bytes of {name!r}, as its shape {dataset.shape} declares, "
                 f"got {stored:,}"
             )
+        sizes.append(max(dataset.nbytes, math.prod(dataset.chunks or ()) * dataset.dtype.itemsize))
         return None
 
     fault = file.visititems_links(find_fault)
     if fault:
         raise UserError(f"{path}: {fault}; save the model again with Keras")
+    check_size(path, "weights", sum(sizes))

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from export.errors import UserError
-from export.hdf5 import open_hdf5
+from export.hdf5 import open_hdf5, read_member
 
 SUFFIXES = (".keras", ".h5", ".hdf5")
 SAVED_METADATA = "keras_metadata.pb"  # Keras 2 writes it into a SavedModel; Keras 3 doesn't
@@ -30,8 +30,7 @@ def read_config(path: Path) -> str:
         )
     try:
         if path.suffix == ".keras":
-            with zipfile.ZipFile(path) as archive:
-                text = archive.read("config.json")
+            text = read_member(path, "config.json")
         else:
             with open_hdf5(path) as file:
                 text = file.attrs.get("model_config")

@@ -1,5 +1,6 @@
 import shutil
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -49,6 +50,27 @@ def huge_compressed_shape(file: h5py.File, name: str, other: Path) -> None:
     file.create_dataset(name, (10**6, 10**4), "f4", chunks=(100, 100), compression="gzip")[0, 0] = 1
 
 
+def huge_chunk(file: h5py.File, name: str, other: Path) -> None:
+    """One number of a chunk of a billion, of which HDF5 would unpack all."""
+    dataset = file.create_dataset(name, (1,), "f4", chunks=(10**9,), maxshape=(None,), compression="gzip")
+    dataset.id.write_direct_chunk((0,), zlib.compress(bytes(100)))
+
+
+def many_links_to_one_dataset(file: h5py.File, name: str, other: Path) -> None:
+    """Each is as large as it says, but only one of them is stored."""
+    file.create_dataset(name, data=np.zeros((1000, 1000), np.float32), compression="gzip")
+    for index in range(99):
+        file[f"{name}_{index}"] = file[name]
+
+
+def compressed_zeros(file: h5py.File, name: str, other: Path) -> None:
+    """300 MB of zeros in 0.3 MB."""
+    dataset = file.create_dataset(name, (300, 2**18), "f4", chunks=(1, 2**18), compression="gzip")
+    chunk = zlib.compress(bytes(2**20), 9)
+    for row in range(300):
+        dataset.id.write_direct_chunk((row, 0), chunk)
+
+
 ATTACKS = {
     external_link: "expected all weights in this file, got a link at",
     soft_link: "expected all weights in this file, got a link at",
@@ -57,6 +79,9 @@ ATTACKS = {
     huge_shape: "expected 40,000,000,000 bytes of .*, got 0;",
     huge_chunked_shape: "expected 40,000,000,000 bytes of .*, got 40,000;",
     huge_compressed_shape: r"expected 40,000,000,000 bytes of .*, got \d+;",
+    huge_chunk: r"expected at most 100 times .*, got 4,000,\d{3},\d{3} bytes of weights",
+    many_links_to_one_dataset: r"expected at most 100 times .*, got 400,\d{3},\d{3} bytes of weights",
+    compressed_zeros: r"expected at most 100 times .*, got 314,\d{3},\d{3} bytes of weights",
 }
 
 
@@ -117,6 +142,18 @@ def test_link_to_a_group_is_refused(other: Path, tmp_path: Path) -> None:
         file["model_weights"] = h5py.ExternalLink(other, "/")
     with pytest.raises(UserError, match="got a link at 'model_weights'"), open_hdf5(tmp_path / "model.h5"):
         pass
+
+
+def test_archive_that_expands_a_thousand_times_is_refused(tmp_path: Path) -> None:
+    functional((4,), keras.layers.Dense(3)).save(tmp_path / "model.keras")
+    with zipfile.ZipFile(tmp_path / "model.keras", "a", zipfile.ZIP_DEFLATED) as archive:
+        for index in range(3):
+            archive.writestr(f"assets/{index}", bytes(10**8))
+    message = r"model\.keras: expected at most 100 times .*, got 300,\d{3},\d{3} bytes of unpacked data"
+    with pytest.raises(UserError, match=message), open_hdf5(tmp_path / "model.keras"):
+        pass
+    with pytest.raises(UserError, match=message):
+        load_model(tmp_path / "model.keras")
 
 
 def test_compressed_weights_are_accepted(tmp_path: Path) -> None:
