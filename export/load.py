@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from export.errors import UserError
 from export.hdf5 import open_hdf5
 from export.model_file import is_keras_2, names_keras_2, read_config
+from export.variables import check_variables
 
 # The layers of this project that a file can name, and the modules that register them with Keras.
 OWN_LAYERS = {"kerasnorm>FilterResponseNormalization": "export.keras2.filter_response"}
@@ -23,8 +26,8 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     `export.keras2`, which lists the layers that it replaced on stderr.
 
     Raises:
-        UserError: the file is missing or damaged, holds no Keras model, takes data from other files, or needs code
-            (a Lambda or a custom layer).
+        UserError: the file is missing or damaged, holds no Keras model, takes data from other files, needs code (a
+            Lambda or a custom layer), or declares more data than its size justifies.
     """
     path = Path(path)
     if path.is_dir():
@@ -42,6 +45,7 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     try:
         with open_hdf5(path):
             pass  # the weights have been checked; Keras opens the file itself
+        check_variables(path, lambda: _build(path, config))
         model = keras.models.load_model(path, compile=False, safe_mode=True)
     except UserError:
         raise
@@ -54,6 +58,21 @@ def load_model(path: str | os.PathLike[str]) -> keras.Model:
     if not isinstance(model, keras.Model):
         raise UserError(f"{path}: expected a Keras model, got {type(model).__name__}")
     return model
+
+
+def _build(path: Path, config: str) -> object:
+    """Build the model of a file; for a `.h5` file, whose configuration may be Keras 2's, load its weights, too."""
+    if path.suffix == ".keras":
+        return keras.saving.deserialize_keras_object(_without_state(json.loads(config)), safe_mode=True)
+    return keras.models.load_model(path, compile=False, safe_mode=True)
+
+
+def _without_state(config: Any) -> Any:
+    """A configuration without optimizers and states of recurrent layers, which can't be built without values."""
+    if isinstance(config, dict):
+        stateless = {"compile_config": None, "stateful": False}
+        return {key: stateless.get(key, _without_state(value)) for key, value in config.items()}
+    return [_without_state(value) for value in config] if isinstance(config, list) else config
 
 
 def _load_keras_2(path: Path) -> keras.Model:
