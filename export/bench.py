@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import sys
 import tempfile
@@ -24,7 +25,8 @@ import onnxruntime
 from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import UserError
 from export.files import write_json
-from export.runtime import open_session
+from export.limits import check_size
+from export.runtime import DTYPES, open_session, run_session
 from export.timing import Call, Summary, summarize, time_calls
 
 if TYPE_CHECKING:
@@ -76,14 +78,13 @@ def bench(
     """
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        files, makers = _other_ways(Path(against), Path(folder)) if against else ({}, {})
+        others, makers = _other_ways(Path(against), Path(folder)) if against else ({}, {})
+        files = {OURS: Path(model), **others}
         for count in threads:
-            sessions = {
-                name: open_session(file, threads=count) for name, file in {OURS: Path(model), **files}.items()
-            }
+            sessions = {name: open_session(file, threads=count) for name, file in files.items()}
             for batch in batches:
                 calls = {
-                    name: _onnx_call(session, batch)
+                    name: _onnx_call(session, batch, files[name])
                     for name, session in sessions.items()
                     if _takes_batch(session, batch)
                 }
@@ -109,25 +110,30 @@ def _time(calls: dict[str, Call], batch: int, threads: int, seconds: float) -> l
 
 
 def _takes_batch(session: onnxruntime.InferenceSession, batch: int) -> bool:
-    return all(
-        value.shape[0] == batch or not isinstance(value.shape[0], int) for value in session.get_inputs()
-    )
+    shapes = [value.shape for value in session.get_inputs()]
+    return all(shape and (shape[0] == batch or not isinstance(shape[0], int)) for shape in shapes)
 
 
-def _onnx_call(session: onnxruntime.InferenceSession, batch: int) -> Call:
-    """A call with random inputs."""
-    dtypes = {"tensor(uint8)": "uint8", "tensor(int32)": "int32", "tensor(int64)": "int64"}
-    feeds = {
-        value.name: _random_input(batch, value.shape[1:], dtypes.get(value.type, "float32"))
-        for value in session.get_inputs()
-    }
+def _onnx_call(session: onnxruntime.InferenceSession, batch: int, path: Path) -> Call:
+    """A call with random inputs, which has been made once."""
+    feeds: dict[str, np.ndarray] = {}
+    for value in session.get_inputs():
+        if value.type not in DTYPES:
+            raise UserError(f"{path}: expected numbers as input {value.name!r}, got {value.type}")
+        dtype, sizes = DTYPES[value.type], _sizes(value.shape[1:])
+        check_size(path, f"an image of input {value.name!r}", dtype.itemsize * math.prod(sizes))
+        feeds[value.name] = _random_input(batch, sizes, dtype)
+    run_session(session, feeds, path)
     return lambda: session.run(None, feeds)
 
 
-def _random_input(batch: int, shape: Sequence[object], dtype: str) -> np.ndarray:
-    """Pixels 0..255; 0 and 1 for integers, which may be indices."""
-    sizes = [size if isinstance(size, int) else DYNAMIC_SIZE for size in shape]
-    high = 2 if dtype in ("int32", "int64") else 256
+def _sizes(shape: Sequence[object]) -> list[int]:
+    return [size if isinstance(size, int) else DYNAMIC_SIZE for size in shape]
+
+
+def _random_input(batch: int, sizes: Sequence[int], dtype: np.dtype) -> np.ndarray:
+    """Pixels 0..255; 0 and 1 for signed integers, which may be indices."""
+    high = 2 if dtype.kind == "i" else 256
     return np.random.default_rng(0).integers(0, high, (batch, *sizes)).astype(dtype)
 
 
@@ -156,7 +162,7 @@ def _other_ways(path: Path, folder: Path) -> tuple[dict[str, Path], dict[str, Ca
 
 def _keras_inputs(model: keras.Model, batch: int) -> Any:
     """Random inputs, in the structure that the model is called with."""
-    arrays = [_random_input(batch, value.shape[1:], value.dtype) for value in model.inputs]
+    arrays = [_random_input(batch, _sizes(value.shape[1:]), np.dtype(value.dtype)) for value in model.inputs]
     return arrays[0] if len(arrays) == 1 else arrays
 
 

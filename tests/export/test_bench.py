@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import onnx
+import onnx.parser
 import pytest
 
 from export.bench import bench, cli, table
@@ -96,3 +98,23 @@ def test_unusable_options_are_one_line_and_exit_code_2(tmp_path: Path, command: 
     code, _, errors = command(tmp_path / "model.onnx", "--batches", 0)
     assert code == 2
     assert "expected batches of 1 or more" in errors
+
+
+@pytest.mark.parametrize(
+    ("declared", "node", "message"),
+    [
+        ("float[N, 60000, 60000, 1]", "Identity(x)", "expected at most 100 times"),
+        ("float[N, A, B, C, D, E, F, 100]", "Identity(x)", "bytes of an image of input 'x'"),
+        ("string[N, 3]", "Identity(x)", "expected numbers as input 'x', got tensor(string)"),
+        ("float[]", "Identity(x)", "expected a model that takes batches of 2"),
+        ("float[N, 3]", "MatMul(x, x)", "expected a model that runs with inputs of float32 (2, 3)"),
+    ],
+)
+def test_model_that_cannot_be_timed(
+    declared: str, node: str, message: str, tmp_path: Path, command: Callable[..., Any]
+) -> None:
+    text = f'<ir_version: 8, opset_import: ["": 17]> f ({declared} x) => ({declared} y) {{ y = {node} }}'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
+    code, output, errors = command(tmp_path / "model.onnx", "--batches", 2, "--seconds", 0.05)
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert message in errors
