@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -5,7 +6,7 @@ import pytest
 from PIL import Image
 
 from export.errors import UserError
-from export.images import ImageFormat, read_image, read_images
+from export.images import ImageFormat, looks_like_ink_on_paper, read_image, read_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (9, 28, 28, 1), np.uint8)
 GREY = ImageFormat(28, 28, 1)
@@ -85,6 +86,13 @@ def test_files_folders_and_arrays_are_read(tmp_path: Path) -> None:
         ("empty", r"empty: expected a folder with images \(\.png, .*, found none"),
         ("none.npz", r"none\.npz: expected a \.npz file, found nothing"),
         ("two.npz", r"two\.npz: expected an array x_test, x or images, got a, b"),
+        (
+            "flat.npz",
+            r"flat\.npz: expected images of shape \(n, height, width, channels\), got float64 \(7,\)",
+        ),
+        ("one.npz", r"one\.npz: expected images of shape .*, got int64 \(\)"),
+        ("text.npz", r"text\.npz: expected images of shape .*, got <U1 \(1, 1, 1\)"),
+        ("image.eps", r"image\.eps: expected an image \(\.png, "),
     ],
 )
 def test_unusable_file(name: str, message: str, tmp_path: Path) -> None:
@@ -93,5 +101,138 @@ def test_unusable_file(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "cut.png").write_bytes((tmp_path / "image.png").read_bytes()[:200])
     (tmp_path / "empty").mkdir()
     np.savez(tmp_path / "two.npz", a=PIXELS, b=PIXELS)
+    np.savez(tmp_path / "flat.npz", x=np.zeros(7))
+    np.savez(tmp_path / "one.npz", x=np.array(1, np.int64))
+    np.savez(tmp_path / "text.npz", x=np.array([[["a"]]]))
+    grey_image().save(tmp_path / "image.eps")  # Pillow would read it with Ghostscript
     with pytest.raises(UserError, match=message):
         list(read_images([tmp_path / name], GREY))
+
+
+def test_image_bomb_is_refused(tmp_path: Path) -> None:
+    """A blank image of a few kB that unpacks to 400 MB."""
+    Image.new("L", (10**4, 10**4)).save(tmp_path / "blank.png")
+    assert (tmp_path / "blank.png").stat().st_size < 200_000
+    message = r"blank\.png: expected at most 100 times .*, got 400,000,000 bytes of pixels"
+    with pytest.raises(UserError, match=message):
+        read_image(tmp_path / "blank.png", GREY)
+
+
+def test_enlargement_beyond_measure_is_refused(tmp_path: Path) -> None:
+    """A model that declares a huge height and no width passes the check of its input."""
+    grey_image().save(tmp_path / "image.png")
+    message = r"got 1,120,000,000 bytes of 28x10000000 pixels, as the model needs"
+    with pytest.raises(UserError, match=message):
+        read_image(tmp_path / "image.png", ImageFormat(10**7, None, 1))
+
+
+# Where the EXIF orientation puts the first row and the first column of the stored image.
+@pytest.mark.parametrize(
+    ("orientation", "upright"),
+    [
+        (1, lambda stored: stored),
+        (2, lambda stored: stored[:, ::-1]),
+        (3, lambda stored: stored[::-1, ::-1]),
+        (4, lambda stored: stored[::-1]),
+        (5, lambda stored: stored.T),
+        (6, lambda stored: stored.T[:, ::-1]),
+        (7, lambda stored: stored.T[::-1, ::-1]),
+        (8, lambda stored: stored.T[::-1]),
+    ],
+)
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp"])
+def test_image_is_turned_upright(
+    orientation: int, upright: Callable[[np.ndarray], np.ndarray], suffix: str, tmp_path: Path
+) -> None:
+    stored = np.zeros((16, 32), np.uint8)
+    stored[:8, :8] = 255
+    stored[:8, 8:16] = 128
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(stored).save(tmp_path / f"image{suffix}", exif=exif, quality=100)
+    expected = upright(stored)
+    height, width = expected.shape
+    pixels, changes = read_image(tmp_path / f"image{suffix}", ImageFormat(height, width, 1))
+    np.testing.assert_allclose(pixels[0, ..., 0].astype(int), expected, rtol=0, atol=8)
+    assert ("turned upright" in changes) == (orientation != 1)
+    assert "pixels" not in changes
+
+
+@pytest.mark.parametrize("orientation", [0, 9, 65535])
+def test_meaningless_orientation_is_ignored(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    grey_image().save(tmp_path / "image.png", exif=exif)
+    pixels, changes = read_image(tmp_path / "image.png", GREY)
+    np.testing.assert_array_equal(pixels, PIXELS[:1])
+    assert changes == ""
+
+
+@pytest.mark.parametrize("exif", [b"Exif\x00\x00junk", b"Exif\x00\x00MM\x00*\x00\x00\xff\xff", b"\x00"])
+def test_damaged_exif_data_are_ignored(exif: bytes, tmp_path: Path) -> None:
+    grey_image().save(tmp_path / "image.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "image.png", GREY)[0], PIXELS[:1])
+
+
+def test_inverted_images(tmp_path: Path) -> None:
+    grey_image().save(tmp_path / "image.png")
+    np.savez(tmp_path / "bytes.npz", x=PIXELS)
+    np.savez(tmp_path / "floats.npz", x=PIXELS.astype(float))
+    np.savez(tmp_path / "signed.npz", x=PIXELS.astype(np.int8))
+    paths = [tmp_path / name for name in ("image.png", "bytes.npz", "floats.npz", "signed.npz")]
+    image, bytes_, floats, signed = read_images(paths, GREY, invert=True)
+    np.testing.assert_array_equal(image.pixels, 255 - PIXELS[:1])
+    np.testing.assert_array_equal(bytes_.pixels, 255 - PIXELS)
+    np.testing.assert_array_equal(floats.pixels, 255.0 - PIXELS)
+    np.testing.assert_array_equal(signed.pixels, 255.0 - PIXELS.astype(np.int8))
+    assert image.changes == ""
+
+
+def test_transparent_pixels_become_black_when_inverted(tmp_path: Path) -> None:
+    ink = Image.new("RGBA", (24, 20), (0, 0, 0, 0))
+    ink.paste((0, 0, 0, 255), (8, 8, 12, 12))
+    ink.save(tmp_path / "ink.png")
+    pixels, _ = read_image(tmp_path / "ink.png", RGB, invert=True)
+    expected = np.zeros((1, 20, 24, 3))
+    expected[:, 8:12, 8:12] = 255
+    np.testing.assert_array_equal(pixels, expected)
+
+
+def stroke(paper: float, ink: float, noise: float = 0.0) -> np.ndarray:
+    """A digit 1: a stroke of ink across the middle of the paper."""
+    image = np.full((28, 28), paper) + noise * np.random.default_rng(0).normal(size=(28, 28))
+    image[4:24, 12:16] = ink
+    return np.clip(image, 0, 255).round().astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        stroke(255, 0),
+        stroke(255, 90),
+        stroke(180, 60, 8),
+        stroke(200, 40, 15) + np.arange(28, dtype=np.uint8),
+    ],
+)
+def test_ink_on_paper(image: np.ndarray) -> None:
+    assert looks_like_ink_on_paper(image)
+    assert looks_like_ink_on_paper(image[..., np.newaxis].astype(np.float64))
+    assert not looks_like_ink_on_paper(255 - image)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        stroke(0, 255),
+        stroke(255, 255),  # a blank page
+        stroke(255, 0).repeat(3).reshape(28, 28, 3),
+        PIXELS[0],
+        np.tile(np.arange(0, 252, 9).astype(np.uint8), (28, 1)),  # a gradient
+        np.zeros((28, 28)),
+        np.full((28, 28), np.nan),
+        np.zeros((2, 2)),
+        np.zeros((0, 28, 1)),
+    ],
+)
+def test_no_ink_on_paper(image: np.ndarray) -> None:
+    assert not looks_like_ink_on_paper(image)
