@@ -391,7 +391,7 @@ def test_second_derivatives_of_a_model_equal_stock(norm: str, parts: int) -> Non
         )
 
     x = tf.constant(np.random.default_rng(0).normal(size=(6, 6, 5, 4)), tf.float32)
-    results = []
+    results: list[list[tf.Tensor]] = []
     for model in twins(build):
         if results:
             speed_up(model, parts)
