@@ -1,9 +1,9 @@
 """HDF5 files that may come from a stranger.
 
 HDF5 can take a dataset's values from any other file that the reader may open: through an external link, external
-storage, or a virtual dataset. A dataset can also declare a huge shape and store next to none of it, or a chunk that
-is much larger than its shape. Keras writes neither, so a model file that holds either is refused before anything is
-read from it.
+storage, or a virtual dataset. A dataset can also declare a huge shape and store next to none of it, a chunk that is
+much larger than its shape, or the same long text many times. Keras writes none of these, so a model file that holds
+one is refused before anything is read from it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,10 @@ def check_hdf5(file: h5py.File, path: Path) -> None:
                 f"expected {dataset.nbytes:,} bytes of {name!r}, as its shape {dataset.shape} declares, "
                 f"got {stored:,}"
             )
-        sizes.append(max(dataset.nbytes, math.prod(dataset.chunks or ()) * dataset.dtype.itemsize))
+        count = max(dataset.size or 0, math.prod(dataset.chunks or (0,)))
+        # All the texts of a dataset can be one and the same, and that one can be as long as the file.
+        item = file.id.get_filesize() if dataset.dtype.hasobject and count > 1 else dataset.dtype.itemsize
+        sizes.append(count * item)
         return None
 
     fault = file.visititems_links(find_fault)

@@ -71,6 +71,12 @@ def compressed_zeros(file: h5py.File, name: str, other: Path) -> None:
         dataset.id.write_direct_chunk((row, 0), chunk)
 
 
+def many_texts(file: h5py.File, name: str, other: Path) -> None:
+    """Each could be the same one of a megabyte; a stranger can write the references by hand."""
+    file["long"] = "a" * 2**20
+    file.create_dataset(name, (1000,), h5py.string_dtype())[:] = ["b"] * 1000
+
+
 ATTACKS = {
     external_link: "expected all weights in this file, got a link at",
     soft_link: "expected all weights in this file, got a link at",
@@ -81,6 +87,7 @@ ATTACKS = {
     huge_compressed_shape: r"expected 40,000,000,000 bytes of .*, got \d+;",
     huge_chunk: r"expected at most 100 times .*, got 4,000,\d{3},\d{3} bytes of weights",
     many_links_to_one_dataset: r"expected at most 100 times .*, got 400,\d{3},\d{3} bytes of weights",
+    many_texts: r"expected at most 100 times .*, got [\d,]{13} bytes of weights",
     compressed_zeros: r"expected at most 100 times .*, got 314,\d{3},\d{3} bytes of weights",
 }
 
