@@ -114,7 +114,9 @@ def read_image(path: Path, expected: ImageFormat, invert: bool = False) -> tuple
     bad_image = (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of huge images, which are refused here, and damaged EXIF data
+            warnings.simplefilter(
+                "ignore"
+            )  # about huge images, which are checked here, and about damaged EXIF data
             with Image.open(path, formats=FORMATS) as image:
                 check_size(path, "pixels", BYTES_PER_PIXEL * image.width * image.height)
                 image.load()

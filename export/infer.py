@@ -39,8 +39,8 @@ class Prediction:
     Attributes:
         name: the file name, with the index of the image if the file is an array.
         classes: names of the classes; their indices, as text, if the model has no names.
-        probabilities: one for each of `classes`; the scores, where the model computes logits.
-        are_scores: whether they are scores and no probabilities.
+        probabilities: one for each of `classes`; scores, such as logits, if the model computes no probabilities.
+        are_scores: whether they are scores rather than probabilities.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Classifier:
         count = len(images)
         if self.batch is not None and count < self.batch:  # fill up a fixed batch
             images = np.concatenate([images, np.zeros((self.batch - count, *images.shape[1:]), images.dtype)])
-        with np.errstate(over="ignore", invalid="ignore"):  # any range and any pixels give some value
+        with np.errstate(over="ignore", invalid="ignore"):  # extreme ranges and pixels give infinity or NaN
             if self.dtype == np.uint8:
                 batch = np.clip(np.round(images), 0, 255).astype(np.uint8)
             else:
@@ -154,7 +154,7 @@ class Classifier:
         return result[:count]
 
     def classify(self, images: np.ndarray, names: Sequence[str], top: int = 1) -> list[Prediction]:
-        """Find the `top` most probable classes of each image, or those of the highest scores."""
+        """Find the `top` most probable classes of each image, or those with the highest scores."""
         probabilities = self.predict(images)
         count = probabilities.shape[1]
         labels = self.class_names or tuple(str(index) for index in range(count))
@@ -176,8 +176,8 @@ class Classifier:
 def are_probabilities(values: np.ndarray) -> bool:
     """Whether outputs of shape (n, classes) are probabilities: within 0..1, and rows that sum to 1.
 
-    Nothing that the file says is asked, because it may be wrong. Logits and the outputs of independent sigmoids are
-    no probabilities.
+    Only the values decide, because what the file says may be wrong. Logits, and the outputs of independent sigmoids,
+    are not probabilities over the classes.
     """
     if not ((values >= 0) & (values <= 1 + SUM_TOLERANCE)).all():  # False for NaN
         return False

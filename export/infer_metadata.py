@@ -1,6 +1,6 @@
-"""What the metadata of an ONNX file say of its input and its classes.
+"""What the metadata of an ONNX file says about its input and its classes.
 
-`export.metadata` writes them, but the file may come from a stranger: each value is checked as the model is opened.
+`export.metadata` writes it, but the file may come from a stranger, so each value is checked when the model is opened.
 A value that can't be used raises a UserError.
 """
 
@@ -18,7 +18,7 @@ LARGEST = 1e38  # HIGH - LOW is a float32, too
 
 
 def read_layout(path: str | Path, metadata: Mapping[str, str]) -> str:
-    """The layout of the input, 'nhwc' or 'nchw'; 'nhwc' if the metadata don't say."""
+    """The layout of the input, 'nhwc' or 'nchw'; 'nhwc' if the metadata doesn't say."""
     layout = metadata.get("input_layout", LAYOUTS[0])
     if layout not in LAYOUTS:
         raise UserError(
@@ -28,7 +28,7 @@ def read_layout(path: str | Path, metadata: Mapping[str, str]) -> str:
 
 
 def read_input_range(path: str | Path, metadata: Mapping[str, str]) -> tuple[float, float]:
-    """The values that black and white have in the input; (0, 255) if the metadata don't say."""
+    """The values that black and white have in the input; (0, 255) if the metadata doesn't say."""
     text = metadata.get("input_range", "[0, 255]")
     value = _parse_json(text)
     are_numbers = isinstance(value, list) and all(type(item) in (int, float) for item in value)
@@ -38,7 +38,7 @@ def read_input_range(path: str | Path, metadata: Mapping[str, str]) -> tuple[flo
 
 
 def read_class_names(path: str | Path, metadata: Mapping[str, str], count: object) -> tuple[str, ...] | None:
-    """The names of the classes; None if the metadata have none.
+    """The names of the classes; None if the metadata has none.
 
     Args:
         path: the file, for the error message.

@@ -1,10 +1,10 @@
 """How much memory a file that may come from a stranger can take.
 
-A few bytes can declare an array of any size. So each reader of a file adds up what the file declares, and asks
-`check_size` before it allocates any of it. The rule is the same for every format: at most `EXPANSION` times the size
-of the file, because honest files store most of what they declare, or `HARMLESS` bytes, because small files may be
-nearly empty and every machine has that much; and never more than the memory that is available, because the system
-would end the process without a word. The standard library is all it needs.
+A few bytes can declare an array of any size, so every reader adds up what a file declares and calls `check_size`
+before it allocates any of it. The rule is the same for every format. A file may declare up to `EXPANSION` times its
+own size, because honest files store most of what they declare. It may always declare `HARMLESS` bytes, because every
+machine has that much and a small file may be a very compressible one. It may never declare more than the available
+memory, because the system would kill the process without a message. The standard library is all that this needs.
 """
 
 from __future__ import annotations

@@ -118,7 +118,7 @@ def test_image_bomb_is_refused(tmp_path: Path) -> None:
         read_image(tmp_path / "blank.png", GREY)
 
 
-def test_enlargement_beyond_measure_is_refused(tmp_path: Path) -> None:
+def test_huge_enlargement_is_refused(tmp_path: Path) -> None:
     """A model that declares a huge height and no width passes the check of its input."""
     grey_image().save(tmp_path / "image.png")
     message = r"got 1,120,000,000 bytes of 28x10000000 pixels, as the model needs"
