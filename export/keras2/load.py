@@ -15,6 +15,8 @@ from export.keras2 import h5, keras_v2, saved_model
 from export.keras2.addons import KNOWN_LAYERS, replace_stand_ins, unknown_names
 from export.keras2.config import to_keras_3
 from export.model_file import ADDONS, read_config
+from export.terminal import escape
+from export.variables import check_variables
 
 
 def load_model(
@@ -46,6 +48,8 @@ def load_model(
             "build the model without it and save it again"
         )
     try:
+        if path.is_file():
+            check_variables(path, lambda: _build(config))
         model = _build(config)
         if path.is_dir():
             saved_model.load_weights(model, path)
@@ -72,4 +76,4 @@ def _build(config: dict[str, Any]) -> keras.Model:
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(escape(line), file=sys.stderr)
