@@ -94,6 +94,15 @@ def assert_same(ours: dict[str, Any], expected: dict[str, Any], rounding: float)
                 np.testing.assert_allclose(got, value, rtol=rounding, atol=rounding * scale, err_msg=kind)
 
 
+def takes_rate_one() -> bool:
+    """Whether Keras' own Dropout takes a rate of 1 in training. Older versions raise a ValueError."""
+    try:
+        keras.layers.Dropout(1.0)(np.ones((1, 1), "float32"), training=True)
+    except ValueError:
+        return False
+    return True
+
+
 def cnn(norm: str, dtype: str = "float32") -> Builder:
     """The study's network without dropout, which draws different masks when it is fast."""
     return lambda: build_cnn(norm, dropout=0.0, l1=0.001, l2=0.0005, penalize="all", dtype=dtype)

@@ -8,7 +8,10 @@ import keras
 import numpy as np
 from keras import layers
 
+from .helpers import takes_rate_one
+
 _CHANNELS = 4
+_HIGHEST_RATE = 1.0 if takes_rate_one() else 0.0
 
 
 def _centre_over_batch(x: Any) -> Any:
@@ -198,4 +201,4 @@ class RandomModel:
         )
 
     def _regularization(self) -> Any:
-        return layers.Dropout(self.pick(0.0, 1.0))  # the others draw random masks
+        return layers.Dropout(self.pick(0.0, _HIGHEST_RATE))  # the rates between them draw random masks

@@ -1,6 +1,7 @@
 """A batch in parts gives the results of the whole batch, or is not split."""
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,19 @@ from kerasnorm import build_cnn
 from kerasnorm.speed import restore, speed_up, steps_per_execution
 from kerasnorm.speed.partition import whole_reason
 
-from .helpers import Builder, as_numpy, assert_same, cnn, images, outcome, randomized, residual, step, twins
+from .helpers import (
+    Builder,
+    as_numpy,
+    assert_same,
+    cnn,
+    images,
+    outcome,
+    randomized,
+    residual,
+    step,
+    takes_rate_one,
+    twins,
+)
 
 # Model, normalization, batch size, parts. The last batch has fewer images than parts.
 CASES = [
@@ -213,19 +226,20 @@ def sequential_subclass() -> keras.Model:
 X = np.random.default_rng(0).normal(0.5, 1, (6, 5, 4)).astype("float32")
 ROW = X[:, 0]
 
-# Name: builder, inputs, why the batch stays whole ("" if it goes in parts).
+# Name: builder, inputs, a pattern of why the batch stays whole ("" if it goes in parts). Keras 3.8 records conversions
+# between dtypes as an operation of its own, Cast.
 KINDS: dict[str, tuple[Callable[[], keras.Model], Any, str]] = {
     "plain": (small(), X, ""),
     "recorded training=True": (small(training=True), X, ""),
     "recorded training=False": (small(training=False), X, ""),
     "nested model with training=True": (small(nested=True), X, ""),
     "nested model with training=False": (small(nested=False), X, ""),
-    "float16 input": (small(dtype="float16"), X.astype("float16"), "its input is not one float32"),
-    "bfloat16 input": (small(dtype="bfloat16"), X, "its input is not one float32"),
-    "float64 input": (small(dtype="float64"), X.astype("float64"), "its input is not one float32"),
-    "uint8 input": (small(dtype="uint8"), abs(9 * X).astype("uint8"), "its input is not one float32"),
+    "float16 input": (small(dtype="float16"), X.astype("float16"), "its input is not one float32|Cast"),
+    "bfloat16 input": (small(dtype="bfloat16"), X, "its input is not one float32|Cast"),
+    "float64 input": (small(dtype="float64"), X.astype("float64"), "its input is not one float32|Cast"),
+    "uint8 input": (small(dtype="uint8"), abs(9 * X).astype("uint8"), "its input is not one float32|Cast"),
     "float64 given to a float32 input": (small(), X.astype("float64"), ""),
-    "float64 layer": (small(lambda: layers.Dense(4, dtype="float64")), X, "converts its input"),
+    "float64 layer": (small(lambda: layers.Dense(4, dtype="float64")), X, "converts its input|Cast"),
     "mixed_bfloat16": (
         small(lambda: layers.BatchNormalization(dtype="mixed_bfloat16")),
         X,
@@ -248,7 +262,7 @@ KINDS: dict[str, tuple[Callable[[], keras.Model], Any, str]] = {
         X,
         "its scale or offset may have a batch axis",
     ),
-    "dropout of rate 1": (small(lambda: layers.Dropout(1.0)), X, ""),
+    "dropout of rate 1": (small(lambda: layers.Dropout(1.0 if takes_rate_one() else 0.0)), X, ""),
     "list inputs": (two_inputs(False), [ROW, 2 * ROW], "has 2 inputs"),
     "dict inputs in another order": (two_inputs(True), {"a": ROW, "z": 2 * ROW}, "has 2 inputs"),
     "dict inputs in order": (two_inputs(True), {"z": 2 * ROW, "a": ROW}, "has 2 inputs"),
@@ -272,7 +286,7 @@ def test_each_kind_of_model_equals_stock(kind: str) -> None:
     build, inputs, reason = KINDS[kind]
     stock, fast = twins(build)
     speed_up(fast, 2)
-    assert reason in (whole_reason(fast) or "")
+    assert re.search(reason, whole_reason(fast) or "")
     assert ("call" in vars(fast)) == (not reason)
     for training in (True, None):
         expected = outcome(stock, inputs, training)
@@ -391,7 +405,7 @@ def test_second_derivatives_of_a_model_equal_stock(norm: str, parts: int) -> Non
         )
 
     x = tf.constant(np.random.default_rng(0).normal(size=(6, 6, 5, 4)), tf.float32)
-    results: list[list[tf.Tensor]] = []
+    results: list[Any] = []
     for model in twins(build):
         if results:
             speed_up(model, parts)
