@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -59,7 +60,7 @@ def interpret(graph: Any, inputs: Sequence[Any], evaluate: Evaluate) -> list[Any
             has them.
 
     Returns:
-        A value for each output of the model, in Keras' order.
+        A value for each output of the model, in Keras' order. Values between are dropped after their last use.
     """
     symbolic = keras.tree.flatten(graph.inputs)
     values = {id(tensor): value for tensor, value in zip(symbolic, inputs, strict=True)}
@@ -67,10 +68,16 @@ def interpret(graph: Any, inputs: Sequence[Any], evaluate: Evaluate) -> list[Any
     def fill(x: Any) -> Any:
         return values[id(x)] if isinstance(x, keras.KerasTensor) else x
 
+    uses = Counter(id(tensor) for node in nodes(graph) for tensor in node.input_tensors)
+    uses.update(id(tensor) for tensor in keras.tree.flatten(graph.outputs))
     for node in nodes(graph):
         args, kwargs = keras.tree.map_structure(fill, (node.arguments.args, node.arguments.kwargs))
         outputs = evaluate(node.operation, args, kwargs, node.outputs)
         values.update((id(tensor), value) for tensor, value in zip(node.outputs, outputs, strict=True))
+        for tensor in node.input_tensors:
+            uses[id(tensor)] -= 1
+            if uses[id(tensor)] == 0:
+                del values[id(tensor)]
     return [values[id(tensor)] for tensor in keras.tree.flatten(graph.outputs)]
 
 

@@ -1,0 +1,268 @@
+"""`check_parity`: compare an ONNX graph in onnxruntime with its Keras model, number by number."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import keras
+import numpy as np
+import onnxruntime
+
+from export.convert import Conversion, Options
+from export.errors import CheckError, UserError
+from export.evidence import Example
+from export.parity.compare import UNITS, Deviation, Truth, Wish, allowance, jump_of, unit_of
+from export.parity.data import NUDGES, Source
+from export.parity.evaluate import Evaluator, ReferenceEvaluator
+from export.parity.logits import with_logits
+from export.parity.memory import peak_memory
+from export.parity.oracle import Inputs, Oracle
+from export.parity.plan import BATCHES, OUT_OF_RANGE, QUICK_BATCHES, Feed, plan
+from export.parity.report import LOGITS, OUTPUT, Difference, Parity
+from export.runtime import open_session
+
+# Called after each batch: rows done, rows in all.
+Progress = Callable[[int, int], None]
+Tensor = tuple[str, str]  # the name of an output; OUTPUT or LOGITS
+EXAMPLES = 3
+
+
+def check_parity(
+    model: keras.Model,
+    conversion: Conversion,
+    options: Options | None = None,
+    *,
+    atol: float | None = None,
+    rtol: float | None = None,
+    data: Inputs | None = None,
+    source: str = "seeded random data",
+    reference: Callable[[Inputs], list[np.ndarray]] | None = None,
+    batches: Sequence[int] | None = None,
+    quick: bool = False,
+    progress: Progress | None = None,
+) -> Parity:
+    """Compare a graph with its Keras model on several batches, with onnxruntime's optimizations off and on.
+
+    The truth is the Keras model in float64; `export.parity.compare` has the rule, `export.parity.data` the inputs.
+
+    Args:
+        model: the Keras model.
+        conversion: what `convert` made of it.
+        options: ignored; the conversion carries its options. Accepted since earlier versions asked for it.
+        atol: a stricter absolute tolerance than the rule; None: the rule alone.
+        rtol: a stricter relative tolerance, likewise.
+        data: an array for each input, as Keras has it, all of which is compared; None: random inputs.
+        source: what to call the data in the report.
+        reference: what computes the values to compare with in place of the model's outputs, from the model's layers;
+            for a layerwise check. `atol` is then relative to the largest value of each output, if that is above 1.
+        batches: batch sizes, where the graph's is not fixed; None: 1, 2, 7 and 32.
+        quick: fewer and smaller batches, for a first look.
+        progress: called after each batch with the rows done and the rows in all.
+
+    Raises:
+        UserError: Keras can't run the model on these inputs.
+        CheckError: onnxruntime fails, or returns another shape or dtype than Keras.
+    """
+    start = time.monotonic()
+    evaluator = Evaluator(model) if reference is None else ReferenceEvaluator(model, reference)
+    source_of_inputs = Source(model, conversion, data)
+    sizes = batches or (QUICK_BATCHES if quick else BATCHES)
+    feeds = plan(model, source_of_inputs, evaluator, sizes, quick=quick)
+    if data is not None:
+        _run_keras(evaluator, feeds[0], model)  # tells whether the model has logits
+    with with_logits(conversion.model, [conversion.outputs[i] for i in evaluator.heads]) as logits:
+        with_logits_session = open_session(conversion.model.SerializeToString(), optimize=False)
+    optimized = open_session(conversion.model.SerializeToString())
+    check = _Check(
+        conversion,
+        evaluator,
+        Oracle(model, evaluator),
+        Wish(atol, rtol, by_size=reference is not None),
+        jump_of(layer.compute_dtype for layer in model._flatten_layers()),
+        {"off": (with_logits_session, logits), "on": (optimized, {})},
+    )
+    done, total = 0, sum(feed.rows for feed in feeds)
+    for feed in feeds:
+        check.compare(feed, model)
+        done += feed.rows
+        if progress is not None:
+            progress(done, total)
+    return Parity(
+        atol,
+        rtol,
+        source,
+        check.differences(),
+        oracle=check.oracle.name,
+        rows=sum(feed.rows for feed in feeds if feed.is_regular),
+        notes=[*evaluator.notes, *check.notes],
+        seconds=time.monotonic() - start,
+        peak_memory=peak_memory(),
+        examples=check.judged_examples(),
+    )
+
+
+def _run_keras(evaluator: Evaluator | ReferenceEvaluator, feed: Feed, model: keras.Model) -> list[np.ndarray]:
+    try:
+        return evaluator(feed.make())
+    except Exception as error:  # layers and backends raise anything
+        raise UserError(
+            f"model {model.name!r}: expected inputs that Keras can run, but it fails on {feed.kind} of the data: "
+            f"{_first_line(error)}"
+        ) from error
+
+
+@dataclass
+class _Check:
+    """What is compared, and what has been found so far."""
+
+    conversion: Conversion
+    evaluator: Evaluator | ReferenceEvaluator
+    oracle: Oracle
+    wish: Wish
+    jump: float
+    sessions: Mapping[str, tuple[onnxruntime.InferenceSession, dict[str, str]]]
+    notes: list[str] = field(default_factory=list)
+    examples: list[Example] = field(default_factory=list)
+    truths: dict[tuple[Tensor, str], Truth] = field(default_factory=dict)
+    deviations: dict[tuple[Tensor, str, str], Deviation] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Name the tensors that are compared, in the order in which the evaluator returns them."""
+        outputs, [(_, logits), *_] = self.conversion.outputs, self.sessions.values()
+        with_heads = [outputs[index] for index in self.evaluator.heads]
+        self.tensors = [*((name, OUTPUT) for name in outputs), *((name, LOGITS) for name in with_heads)]
+        self.notes += [
+            f"the logits of {name!r} were not compared: the graph has none"
+            for name in with_heads
+            if name not in logits
+        ]
+
+    def compare(self, feed: Feed, model: keras.Model) -> None:
+        """Run Keras, the oracle and the graph on some inputs."""
+        arrays = feed.make()
+        try:
+            keras_outputs = self.evaluator(arrays)
+        except Exception:
+            if feed.optional:
+                return
+            _run_keras(self.evaluator, feed, model)
+            raise
+        exact, errors = self.oracle.truth(arrays, keras_outputs)
+        is_degenerate = feed.kind in NUDGES
+        moves = (
+            self.oracle.movement(arrays, exact, NUDGES[feed.kind]) if is_degenerate else [0.0] * len(exact)
+        )
+        for tensor, t, k, error, move in zip(self.tensors, exact, keras_outputs, errors, moves, strict=True):
+            jump = float("inf") if is_degenerate else self.jump
+            truth = self.truths.setdefault((tensor, feed.kind), Truth(unit_of(k.dtype), jump))
+            truth.add(t, k)
+            truth.keras_error = max(truth.keras_error, error)
+            truth.movement = max(truth.movement, move)
+        fed = dict(zip(self.conversion.inputs, self._graph_inputs(arrays), strict=True))
+        for optimizations, (session, logits) in self.sessions.items():
+            got = self._run(session, fed, logits, feed)
+            for tensor, t, k in zip(self.tensors, exact, keras_outputs, strict=True):
+                if tensor in got:
+                    _check_type(tensor, got[tensor], k)
+                    deviation = self.deviations.setdefault((tensor, feed.kind, optimizations), Deviation())
+                    deviation.add(got[tensor], t, k, self.truths[tensor, feed.kind], self.wish)
+        if feed.is_regular and len(self.examples) < EXAMPLES:
+            outputs = dict(zip(self.conversion.outputs, exact, strict=False))
+            self.examples.append(Example(feed.kind, fed, outputs, {}))
+
+    def _graph_inputs(self, arrays: Inputs) -> Inputs:
+        nchw = self.conversion.options.input_layout == "nchw"
+        arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+        return [np.ascontiguousarray(np.moveaxis(a, -1, 1)) if nchw and a.ndim >= 3 else a for a in arrays]
+
+    def _run(
+        self,
+        session: onnxruntime.InferenceSession,
+        fed: dict[str, np.ndarray],
+        logits: dict[str, str],
+        feed: Feed,
+    ) -> dict[Tensor, np.ndarray]:
+        names = {
+            **{(name, OUTPUT): name for name in self.conversion.outputs},
+            **{(output, LOGITS): name for output, name in logits.items()},
+        }
+        try:
+            return dict(zip(names, session.run(list(names.values()), fed), strict=True))
+        except Exception as error:  # onnxruntime's exceptions have no common base
+            if feed.kind == OUT_OF_RANGE:  # where Keras takes an id that no embedding has, a runtime need not
+                self.notes.append(f"onnxruntime refuses inputs that are out of range: {_first_line(error)}")
+                return {}
+            raise CheckError(
+                f"onnxruntime fails on {feed.kind} where Keras computes a result: {_first_line(error)}; nothing was "
+                "written"
+            ) from error
+
+    def _pooled(self) -> dict[Tensor, float]:
+        """The largest error of Keras relative to the values' size, over all regular inputs."""
+        pooled: dict[Tensor, float] = {}
+        for (tensor, kind), truth in self.truths.items():
+            if kind not in NUDGES and kind != OUT_OF_RANGE and truth.size > 0:
+                pooled[tensor] = max(pooled.get(tensor, 0.0), truth.keras_error / truth.size)
+        return pooled
+
+    def differences(self) -> list[Difference]:
+        """Judge all that was compared."""
+        pooled = self._pooled()
+        return [
+            _difference(*key, deviation, self.truths[key[0], key[1]], pooled.get(key[0], 0.0))
+            for key, deviation in sorted(self.deviations.items(), key=lambda item: item[0][2])
+        ]
+
+    def judged_examples(self) -> list[Example]:
+        """The examples, with what each output may be off."""
+        pooled = self._pooled()
+        result = []
+        for example in self.examples:
+            truths = {name: self.truths[(name, OUTPUT), example.kind] for name in example.outputs}
+            allowed = {
+                name: (allowance(truth, pooled.get((name, OUTPUT), 0.0)), UNITS * truth.unit)
+                for name, truth in truths.items()
+            }
+            result.append(replace(example, allowances=allowed))
+        return result
+
+
+def _difference(
+    tensor: Tensor, kind: str, optimizations: str, deviation: Deviation, truth: Truth, pooled: float
+) -> Difference:
+    allowed = allowance(truth, pooled if kind not in NUDGES and kind != OUT_OF_RANGE else 0.0)
+    return Difference(
+        *tensor,
+        kind,
+        optimizations,
+        rows=truth.rows,
+        shapes=tuple(sorted(truth.shapes)),
+        size=truth.size,
+        max_abs=deviation.largest,
+        keras_error=truth.keras_error,
+        allowance=allowed,
+        mean_abs=deviation.total / max(1, deviation.count),
+        max_rel=deviation.relative,
+        argmax_agreement=deviation.agreeing / deviation.ranked if deviation.ranked else None,
+        nan=deviation.mismatched,
+        rounding=truth.movement,
+        within=deviation.mismatched == 0 and deviation.above <= allowed and not deviation.above_wish,
+    )
+
+
+def _check_type(tensor: Tensor, got: np.ndarray, expected: np.ndarray) -> None:
+    """Compare shape and dtype; text is an object array in NumPy, and logits have no dtype of their own."""
+    name, kind = tensor
+    if got.shape != expected.shape:
+        raise CheckError(
+            f"output {name!r}: expected {kind} of shape {expected.shape} as in Keras, got {got.shape}"
+        )
+    is_text = expected.dtype.kind in "OUS"
+    if kind == OUTPUT and not is_text and got.dtype != expected.dtype:
+        raise CheckError(f"output {name!r}: expected dtype {expected.dtype} as in Keras, got {got.dtype}")
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

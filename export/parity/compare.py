@@ -1,0 +1,194 @@
+"""The rule of the parity check: how far from the truth a graph's output may be.
+
+For one output, on inputs of one kind, with
+
+    t  the truth: Keras in float64
+    k  Keras in its own precision
+    g  the graph in onnxruntime
+    s  the root mean square of t
+    u  2^-23, a unit in the last place of a float32 (2^-10 for an output in float16, 2^-7 in bfloat16)
+    E  the error of Keras' own arithmetic, max |k - t|; on regular inputs the largest E / s of all kinds of them, times
+       s, since a maximum over few numbers is sometimes small by luck
+    m  for degenerate inputs, how far t moves when the inputs change in their last places; otherwise 0
+
+the graph passes where, for every number,
+
+    |g - t| <= 4 E + 32 u (s + |t|) + 2 m
+
+*Why 4*: two float32 evaluations of the same function differ in the order of their sums, in what is folded into what
+and in their kernels, not in kind. Over the right graphs of docs/bench/parity_faults.json the graph errs at most twice
+as much as Keras; the factor doubles that. *Why 32 u*: where Keras is exact by luck (a sum of few terms, a constant
+input), a graph that rounds at all would fail without it; 4e-6 of the output's size is far below any single fault that
+matters (1e-4).
+
+Where k is far from t (more than 2^-10 of its size: a step function, or a number that leaves the range of float32), g
+may be near either of them, and E leaves such numbers out. What is not a floating-point number is equal to t or to k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FACTOR = 4.0
+UNITS = 32.0
+JUMP = 2.0**-10
+FLOAT32_UNIT = 2.0**-23
+_UNITS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+
+
+@dataclass
+class Truth:
+    """What is known of one output on inputs of one kind, batch by batch.
+
+    Attributes:
+        unit: u.
+        jump: by how much of its size Keras may be off before it counts as a step function.
+        count: numbers.
+        squares: sum of their squares.
+        keras_error: E of this kind alone.
+        movement: m.
+        rows: rows of the batches.
+        shapes: shapes of the batches, without the batch axis.
+    """
+
+    unit: float = FLOAT32_UNIT
+    jump: float = JUMP
+    count: int = 0
+    squares: float = 0.0
+    keras_error: float = 0.0
+    movement: float = 0.0
+    rows: int = 0
+    shapes: set[tuple[int, ...]] = field(default_factory=set)
+
+    def add(self, exact: np.ndarray, keras: np.ndarray) -> None:
+        """Add a batch: the truth, and what Keras computes."""
+        self.rows += len(exact) if exact.ndim else 1
+        self.shapes.add(exact.shape[1:])
+        if not _is_number(exact):
+            return
+        t: np.ndarray = exact.astype(np.float64)
+        k: np.ndarray = keras.astype(np.float64)
+        finite = np.isfinite(t)
+        self.count += int(finite.sum())
+        self.squares += float(np.sum(np.square(t, where=finite, out=np.zeros_like(t))))
+        error, far = _keras_errors(t, k, self)
+        self.keras_error = max(self.keras_error, float(np.max(error, initial=0, where=~far)))
+
+    @property
+    def size(self) -> float:
+        """The root mean square of the true values, s."""
+        return float(np.sqrt(self.squares / self.count)) if self.count else 0.0
+
+
+@dataclass
+class Deviation:
+    """How far the graph is from the truth on one output, batch by batch."""
+
+    count: int = 0
+    rows: int = 0
+    largest: float = 0.0
+    total: float = 0.0
+    relative: float = 0.0
+    above: float = 0.0  # the largest of |g - t| - 32 u |t|
+    mismatched: int = 0  # not finite on one side only
+    agreeing: int = 0
+    ranked: int = 0
+    above_wish: bool = False
+
+    def add(self, got: np.ndarray, exact: np.ndarray, keras: np.ndarray, truth: Truth, wish: Wish) -> None:
+        """Add a batch: the graph's output, the truth, and what Keras computes."""
+        if not _is_number(exact):
+            differ = (_text(got) != _text(exact)) & (_text(got) != _text(keras))
+            self._tally(differ.astype(np.float64), np.ones(differ.shape), truth)
+            return
+        g, t, k = (np.asarray(array).astype(np.float64) for array in (got, exact, keras))
+        _, far = _keras_errors(t, k, truth)
+        to_truth, to_keras = _distance(g, t), _distance(g, k)
+        error = np.where(far, np.fmin(to_truth, to_keras), to_truth)
+        mismatch = ~np.isfinite(error)
+        self.mismatched += int(mismatch.sum())
+        error[mismatch] = 0
+        size = np.where(np.isfinite(t), np.abs(t), 0)
+        self._tally(error, size, truth)
+        self.above_wish |= wish.is_above(error, size)
+        if g.ndim >= 2 and g.shape[-1] > 1 and g.size:
+            first = g.argmax(-1)
+            self.agreeing += int(np.sum((first == t.argmax(-1)) | (first == k.argmax(-1))))
+            self.ranked += first.size
+
+    def _tally(self, error: np.ndarray, size: np.ndarray, truth: Truth) -> None:
+        self.count += error.size
+        self.largest = max(self.largest, float(error.max(initial=0)))
+        self.total += float(error.sum())
+        large = size > 1e-6
+        self.relative = max(self.relative, float(np.max(error[large] / size[large], initial=0)))
+        self.above = max(self.above, float(np.max(error - UNITS * truth.unit * size, initial=0)))
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A stricter tolerance that the user asks for: |g - t| <= atol + rtol |t| + 2 m; None: none.
+
+    Attributes:
+        atol: absolute tolerance; 0 if only `rtol` is given.
+        rtol: relative tolerance; 0 if only `atol` is given.
+        by_size: `atol` is relative to the largest value of the batch, if that is above 1: within a model, values have
+            any size.
+    """
+
+    atol: float | None = None
+    rtol: float | None = None
+    by_size: bool = False
+
+    def is_above(self, error: np.ndarray, size: np.ndarray) -> bool:
+        """Whether any number is further from the truth than this allows."""
+        if self.atol is None and self.rtol is None:
+            return False
+        scale = float(np.max(size, initial=1)) if self.by_size else 1.0
+        return bool(np.any(error > (self.atol or 0) * scale + (self.rtol or 0) * size))
+
+
+def allowance(truth: Truth, pooled: float) -> float:
+    """4 E + 32 u s + 2 m, where `pooled` is the largest E / s of all regular inputs, or 0."""
+    error = max(truth.keras_error, pooled * truth.size)
+    return FACTOR * error + UNITS * truth.unit * truth.size + 2 * truth.movement
+
+
+def jump_of(compute_dtypes: Iterable[str]) -> float:
+    """How far Keras may be off before it counts as a step function, with layers of these compute dtypes."""
+    return JUMP * max((unit_of(dtype) / FLOAT32_UNIT for dtype in compute_dtypes), default=1.0)
+
+
+def unit_of(dtype: Any) -> float:
+    """A unit in the last place of an output of this type."""
+    return _UNITS.get(str(dtype), FLOAT32_UNIT)
+
+
+def _is_number(array: np.ndarray) -> bool:
+    return array.dtype.kind not in "OUS"
+
+
+def _keras_errors(t: np.ndarray, k: np.ndarray, truth: Truth) -> tuple[np.ndarray, np.ndarray]:
+    """|k - t|, and where that is more than rounding."""
+    error = _distance(k, t)
+    finite = np.abs(t[np.isfinite(t)])
+    size = float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
+    far = ~np.isfinite(error) | (error > truth.jump * (size + np.where(np.isfinite(t), np.abs(t), 0)))
+    return np.where(np.isfinite(error), error, 0), far
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """|a - b|; 0 where both are NaN or the same infinity, infinite where one alone is not finite."""
+    alike = (np.isnan(a) & np.isnan(b)) | (a == b)
+    finite = np.isfinite(a) & np.isfinite(b)
+    difference = np.abs(np.subtract(a, b, where=finite, out=np.zeros(a.shape)))
+    return np.where(alike, 0.0, np.where(finite, difference, np.inf))
+
+
+def _text(array: np.ndarray) -> np.ndarray:
+    flat = [x.decode(errors="replace") if isinstance(x, bytes) else str(x) for x in np.ravel(array)]
+    return np.array(flat, dtype=object).reshape(np.shape(array))

@@ -1,0 +1,175 @@
+"""The truth that a graph is judged by: the same Keras model, evaluated in float64.
+
+Within `in_float64(model)` every layer computes in float64. Three things are needed, on any backend:
+
+1. the layers' dtype policies become float64, so that inputs and constants are cast to it;
+2. each floating-point variable reads as float64 (the cast is exact), through a `keras.StatelessScope`. Values are cast
+   when they are read, so that the model is never held twice. Writes, those of stateful layers, are dropped;
+3. the inputs of models within wrappers are no longer cast back to float32. JAX has to be allowed 64 bits besides.
+
+Nothing is copied: custom layers without `get_config`, subclassed models, adapted preprocessing layers and lookup tables
+keep their state. All of it is undone when the context ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+Inputs = list[np.ndarray]
+
+
+class NotExact(Exception):
+    """The model can't be evaluated in float64. The message says which layer is in the way."""
+
+
+class Precise(Protocol):
+    """Something that computes outputs from inputs, in its own precision or in float64."""
+
+    def __call__(self, arrays: Inputs, scope: keras.StatelessScope | None = None) -> list[np.ndarray]:
+        """Compute in its own precision, with the variables' values of the scope."""
+        ...
+
+    def exactly(self, arrays: Inputs) -> list[np.ndarray]:
+        """Compute in float64; raises NotExact where that is impossible."""
+        ...
+
+
+class Oracle:
+    """The truth, batch by batch, and how far it moves by rounding.
+
+    Where a layer insists on another precision, Keras' own outputs are taken for the truth, and their error is estimated
+    by how far they move when inputs and weights change in their last places.
+
+    Attributes:
+        name: what is taken for the truth, in words.
+    """
+
+    NUDGE = 4 * 2.0**-23  # of inputs and weights, for the estimate
+
+    def __init__(self, model: keras.Model, evaluator: Precise) -> None:
+        self._model = model
+        self._evaluator = evaluator
+        self._is_exact = True
+        self.name = "Keras in float64"
+
+    def truth(self, arrays: Inputs, keras_outputs: list[np.ndarray]) -> tuple[list[np.ndarray], list[float]]:
+        """The true outputs, and what is to be added to the errors that Keras' outputs show against them."""
+        if self._is_exact:
+            try:
+                return self._evaluator.exactly(arrays), [0.0] * len(keras_outputs)
+            except NotExact as error:
+                self._is_exact = False
+                self.name = f"Keras in its own precision, give or take its rounding, since {error}"
+        return keras_outputs, self.movement(arrays, keras_outputs, self.NUDGE, samples=2, weights=True)
+
+    def movement(
+        self,
+        arrays: Inputs,
+        truth: list[np.ndarray],
+        nudge: float,
+        *,
+        samples: int = 4,
+        weights: bool = False,
+    ) -> list[float]:
+        """How far each output moves, at most, when inputs (and weights) change by a factor 1 + nudge or 1 - nudge."""
+        rng = np.random.default_rng(0)
+        moves = [0.0] * len(truth)
+        for _ in range(samples):
+            nudged = [_nudged(rng, array, nudge) for array in arrays]
+            if self._is_exact:
+                outputs = self._evaluator.exactly(nudged)
+            else:
+                changed = self._model.variables if weights else []
+                scope = keras.StatelessScope(
+                    [
+                        (v, _nudged(rng, keras.ops.convert_to_numpy(v), nudge))
+                        for v in changed
+                        if _is_float(v.dtype)
+                    ]
+                )
+                outputs = self._evaluator(
+                    [a.astype(b.dtype) for a, b in zip(nudged, arrays, strict=True)], scope
+                )
+            for index, (moved, output) in enumerate(zip(outputs, truth, strict=True)):
+                if output.dtype.kind in "iufb":
+                    error = np.abs(moved.astype(np.float64) - output)
+                    moves[index] = max(moves[index], float(np.max(error[np.isfinite(error)], initial=0)))
+        return moves
+
+
+def _nudged(rng: np.random.Generator, array: np.ndarray, nudge: float) -> np.ndarray:
+    if array.dtype.kind != "f":
+        return array
+    return array * (1 + nudge * rng.choice([-1, 1], array.shape))
+
+
+@contextlib.contextmanager
+def in_float64(model: keras.Model) -> Iterator[None]:
+    """Make every layer of a model compute in float64 on weights cast to it, until the context ends.
+
+    Raises:
+        NotExact: a layer is quantized, so that its integers are part of what it computes.
+    """
+    layers = [layer for layer in model._flatten_layers() if _is_float(layer.compute_dtype)]
+    quantized = next((layer for layer in layers if layer.quantization_mode is not None), None)
+    if quantized is not None:
+        raise NotExact(f"layer {quantized.name!r} is quantized to {quantized.quantization_mode}")
+    policies = [(layer, layer._dtype_policy) for layer in layers]
+    inputs = [
+        (tensor, tensor.dtype)
+        for layer in layers
+        if isinstance(layer, keras.Model)
+        for tensor in keras.tree.flatten(getattr(layer, "inputs", None) or [])
+        if _is_float(tensor.dtype)
+    ]
+    float64 = keras.DTypePolicy("float64")
+    try:
+        for layer, _ in policies:
+            layer._dtype_policy = float64
+        for tensor, _ in inputs:
+            tensor._dtype = "float64"
+        with _sixty_four_bits(), _Float64Scope(model.variables):
+            yield
+    finally:
+        for layer, policy in policies:
+            layer._dtype_policy = policy
+        for tensor, dtype in inputs:
+            tensor._dtype = dtype
+
+
+class _Float64Scope(keras.StatelessScope):
+    """A scope in which floating-point variables read as float64."""
+
+    def __init__(self, variables: list[Any]) -> None:
+        super().__init__()
+        self._values = {id(v): v.value for v in variables if _is_float(v.dtype)}
+
+    def get_current_value(self, variable: Any) -> Any:
+        """The variable's value in this scope; None: the variable's own."""
+        updated = super().get_current_value(variable)
+        value = self._values.get(id(variable))
+        return keras.ops.cast(value, "float64") if updated is None and value is not None else updated
+
+
+@contextlib.contextmanager
+def _sixty_four_bits() -> Iterator[None]:
+    """Let JAX use 64-bit numbers; other backends do."""
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    import jax
+
+    experimental = importlib.import_module("jax.experimental")
+    enable = getattr(jax, "enable_x64", None) or experimental.enable_x64  # its name up to JAX 0.7, and since
+    with enable(True):
+        yield
+
+
+def _is_float(dtype: Any) -> bool:
+    return "float" in str(dtype)

@@ -1,0 +1,145 @@
+"""Which inputs are compared, in which batches: all that the user gives, or random ones of several sizes."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import keras
+
+from export.errors import UserError
+from export.keras_graph import functional, nodes
+from export.parity.data import DEGENERATE, Source
+from export.parity.oracle import Inputs
+
+BATCHES = (1, 2, 7, 32)
+QUICK_BATCHES = (1, 3)
+OUT_OF_RANGE = "out of range"
+SIZES = (16, 32, 64, 128, 256, 512)  # of dynamic dimensions; the first that Keras runs is taken
+LARGEST_BATCH = 256  # of the user's data
+# Numbers in the largest tensor of a batch (64 MiB in float64) and, of random data, in its inputs.
+TENSOR_LIMIT, INPUT_LIMIT = 2**23, 2**19
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Inputs that are compared.
+
+    Attributes:
+        kind: what they are; the inputs of one kind are reported together.
+        rows: how many.
+        make: makes the arrays.
+        optional: leave them out if Keras refuses them.
+    """
+
+    kind: str
+    rows: int
+    make: Callable[[], Inputs]
+    optional: bool = False
+
+    @property
+    def is_regular(self) -> bool:
+        """Whether the model was made for such inputs."""
+        return self.kind.startswith(("batch", "size"))
+
+
+def plan(
+    model: keras.Model,
+    source: Source,
+    run: Callable[[Inputs], object],
+    batches: Sequence[int] = BATCHES,
+    *,
+    quick: bool = False,
+) -> list[Feed]:
+    """What to compare.
+
+    Args:
+        model: the Keras model.
+        source: makes its inputs.
+        run: runs Keras; it raises where Keras refuses the inputs.
+        batches: batch sizes; smaller ones are taken where the model's images are large.
+        quick: only what is regular, of one size.
+
+    Raises:
+        UserError: Keras refuses all sizes of the dynamic dimensions that are tried.
+    """
+    fixed = source.options.batch or next(
+        (x.shape[0] for x in source.symbolic if x.shape[0] is not None), None
+    )
+    sizes = _working_sizes(model, source, run, fixed or 1) if source.data is None else source.sizes_of_data
+    limit = max(1, TENSOR_LIMIT // _largest_tensor(model, source, sizes))
+    if source.data is None:
+        limit = max(1, min(limit, INPUT_LIMIT // source.numbers_in_a_row(sizes)))
+    counts = [fixed] if fixed else list(dict.fromkeys(min(size, limit) for size in batches))
+    if source.data is not None:
+        feeds = list(_rows_of_data(source, counts, len(source.data[0]), fixed or min(limit, LARGEST_BATCH)))
+    else:
+        feeds = [Feed(f"batch {n}", n, partial(source.random, n, sizes, 0)) for n in counts]
+    if quick:
+        return feeds
+    if source.has_numbers:
+        like = feeds[0].make()
+        feeds += [Feed(kind, len(like[0]), partial(source.degenerate, kind, like)) for kind in DEGENERATE]
+    count = fixed or min(2, limit)
+    for other in _other_sizes(sizes):
+        name = " x ".join(map(str, other))
+        feeds.append(Feed(f"size {name}", count, partial(source.random, count, other, 1), optional=True))
+    feeds.append(Feed(OUT_OF_RANGE, count, partial(source.random, count, sizes, 2, wide=True), optional=True))
+    return feeds
+
+
+def _rows_of_data(source: Source, counts: Sequence[int], total: int, most: int) -> Iterator[Feed]:
+    """All rows, first in batches of the sizes in `counts`, then in the largest."""
+    start = 0
+    for index in itertools.count():
+        count = counts[index] if index < len(counts) else most
+        if index >= len(counts):
+            if start >= total:
+                return
+            if len(counts) > 1:  # the batch size is free: the last batch has what is left
+                count = min(count, total - start)
+        yield Feed(
+            f"batch {most if index >= len(counts) else count}", count, partial(source.rows, start, count)
+        )
+        start += count
+
+
+def _other_sizes(sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Smaller, odd and unequal sizes of dynamic dimensions, and larger ones that keep their powers of two."""
+    if not sizes:
+        return []
+    small = tuple(max(3, size // 4) + axis for axis, size in enumerate(sizes))
+    odd = tuple(size + 5 + 2 * axis for axis, size in enumerate(sizes))
+    large = tuple(size * (1 + axis % 2 if len(sizes) > 1 else 2) for axis, size in enumerate(sizes))
+    return [small, odd, large]
+
+
+def _working_sizes(
+    model: keras.Model, source: Source, run: Callable[[Inputs], object], rows: int
+) -> tuple[int, ...]:
+    """Sizes of the dynamic dimensions at which Keras runs."""
+    reason = ""
+    for size in SIZES if source.dynamic else SIZES[:1]:
+        sizes = (size,) * len(source.dynamic)
+        try:
+            run(source.random(rows, sizes, 0))
+            return sizes
+        except Exception as error:  # layers and backends raise anything
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+    tried = f" of sizes {SIZES[0]} to {SIZES[-1]}" if source.dynamic else ""
+    raise UserError(
+        f"model {model.name!r}: expected inputs that Keras can run, but it fails on random ones{tried}: "
+        f"{reason[:200]}; give some of your own with --check-data"
+    )
+
+
+def _largest_tensor(model: keras.Model, source: Source, sizes: tuple[int, ...]) -> int:
+    """Numbers in the largest tensor of one row."""
+    graph = functional(model)
+    size = max(sizes, default=1)
+    shapes = [tensor.shape for node in nodes(graph) for tensor in node.outputs] if graph is not None else []
+    counts = [math.prod(size if axis is None else axis for axis in shape[1:]) for shape in shapes]
+    return max(1, source.numbers_in_a_row(sizes), *counts)

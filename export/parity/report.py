@@ -1,0 +1,177 @@
+"""The result of a parity check: what was compared, how far it was apart and how far it may be; a table and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from export.evidence import Example
+
+OUTPUT, LOGITS = "output", "logits"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far one output of the graph is from the truth, on inputs of one kind.
+
+    Attributes:
+        output: name of the output.
+        tensor: 'output', or 'logits': what goes into the softmax, sigmoid or argmax that makes the output.
+        data: what the inputs were: 'batch 7', 'size 32 x 64', 'constant', 'large mean', 'out of range'.
+        optimizations: onnxruntime's graph optimizations, 'off' or 'on'.
+        rows: how many rows were compared.
+        shapes: the shapes of the output without the batch axis.
+        size: root mean square of the true values.
+        max_abs: largest absolute difference from the truth.
+        keras_error: the same for Keras itself: what its own rounding loses.
+        allowance: what `max_abs` may be, besides 32 units in the last place of each value.
+        mean_abs: mean absolute difference.
+        max_rel: largest difference relative to the true value, where that is above 1e-6.
+        argmax_agreement: share of rows whose largest value is in the same position; None for scalars.
+        nan: number of values that are NaN or infinite on one side only.
+        rounding: for degenerate inputs, how far the true output moves when they change by some units in their last
+            place (`data.NUDGES`); otherwise 0.
+        within: nothing is above the allowance or the user's tolerance, and nan is 0.
+    """
+
+    output: str
+    tensor: str
+    data: str
+    optimizations: str
+    rows: int
+    shapes: tuple[tuple[int, ...], ...]
+    size: float
+    max_abs: float
+    keras_error: float
+    allowance: float
+    mean_abs: float
+    max_rel: float
+    argmax_agreement: float | None
+    nan: int
+    rounding: float
+    within: bool
+
+    @property
+    def name(self) -> str:
+        """The output's name, marked where it is about logits."""
+        return self.output if self.tensor != LOGITS else f"{self.output} ({LOGITS})"
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The outcome of a check.
+
+    Attributes:
+        atol: the user's absolute tolerance, None if none was asked for.
+        rtol: the user's relative tolerance, likewise.
+        source: what the regular inputs were.
+        differences: what was compared.
+        oracle: what was taken for the truth.
+        rows: rows of regular inputs.
+        notes: what was not compared, and why.
+        seconds: how long the check took.
+        peak_memory: the largest resident size of the process up to its end, in bytes; None where that is unknown.
+        examples: some of the inputs and their exact outputs, for a comparison elsewhere.
+    """
+
+    atol: float | None
+    rtol: float | None
+    source: str
+    differences: list[Difference]
+    oracle: str = "Keras in float64"
+    rows: int = 0
+    notes: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    peak_memory: int | None = None
+    examples: list[Example] = field(default_factory=list, repr=False)
+
+    @property
+    def passed(self) -> bool:
+        """Whether every output was within its allowance on all data."""
+        return all(difference.within for difference in self.differences)
+
+    @property
+    def max_abs(self) -> float:
+        """Largest absolute difference of an output."""
+        return max(d.max_abs for d in self.differences if d.tensor != LOGITS)
+
+    @property
+    def worst(self) -> Difference:
+        """The difference that is furthest above its allowance, or nearest to it."""
+        return max(
+            self.differences, key=lambda d: (not d.within, d.nan > 0, d.max_abs / (d.allowance or 1e-300))
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """A dictionary for parity.json."""
+        return {
+            "passed": self.passed,
+            "oracle": self.oracle,
+            "atol": self.atol,
+            "rtol": self.rtol,
+            "data": self.source,
+            "rows": self.rows,
+            "max_abs": self.max_abs,
+            "notes": self.notes,
+            "seconds": round(self.seconds, 1),
+            "peak_memory": self.peak_memory,
+            "differences": [asdict(difference) for difference in self.differences],
+        }
+
+    def table(self) -> str:
+        """A table for the terminal: the worst of each output and kind of data."""
+        rows: list[tuple[str, ...]] = [
+            ("output", "data", "rows", "max abs", "Keras' own", "allowed", "max rel", "argmax", "NaN", "")
+        ]
+        keys = dict.fromkeys((d.name, d.data) for d in self.differences)
+        for name, data in keys:
+            group = [d for d in self.differences if (d.name, d.data) == (name, data)]
+            worst = max(group, key=lambda d: (not d.within, d.max_abs))
+            agree = "-" if worst.argmax_agreement is None else f"{100 * worst.argmax_agreement:.1f} %"
+            verdict = "ok" if all(d.within for d in group) else f"above tolerance ({worst.optimizations})"
+            numbers = [worst.max_abs, worst.keras_error, worst.allowance, worst.max_rel]
+            cells = [f"{number:.1e}" for number in numbers]
+            rows.append((name, data, str(worst.rows), *cells, agree, str(worst.nan), verdict))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join([*lines, self.summary()])
+
+    def summary(self) -> str:
+        """What was compared with what, in one line for each fact."""
+        memory = f", peak memory {self.peak_memory / 2**30:.1f} GiB" if self.peak_memory else ""
+        lines = [
+            f"compared with {self.oracle} on {self.rows:,} rows of {self.source}, {self.seconds:.1f} s{memory}"
+        ]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def first_divergence(parity: Parity, layers: Sequence[str]) -> str | None:
+    """The first Keras layer whose output is above its allowance, or None; for a layerwise check."""
+    bad = {difference.output for difference in parity.differences if not difference.within}
+    outputs = list(dict.fromkeys(difference.output for difference in parity.differences))
+    return next((layer for layer, output in zip(layers, outputs, strict=True) if output in bad), None)
+
+
+def parity_text(parity: Parity) -> str:
+    """The result in short, for the model's metadata."""
+    return json.dumps(
+        {
+            "max_abs": parity.max_abs,
+            "oracle": parity.oracle,
+            "rows": parity.rows,
+            "atol": parity.atol,
+            "rtol": parity.rtol,
+            "data": parity.source,
+        }
+    )
+
+
+def report_path(model: Path) -> Path:
+    """The path of an exported model's parity report: beside it."""
+    return model.with_name(f"{model.stem}.parity.json")

@@ -1,0 +1,49 @@
+"""The user's own inputs for the parity check, from a .npz file."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+
+from export.arrays import read_npz
+from export.errors import UserError
+from export.parity.oracle import Inputs
+
+
+def load_check_data(path: str, model: keras.Model) -> Inputs:
+    """The arrays of a .npz file for the model's inputs: by the inputs' names, else x_test, x or the only one.
+
+    Raises:
+        UserError: the file can't be read, or its arrays are not what the model takes.
+    """
+    symbolic = keras.tree.flatten(model.inputs)
+    inputs = [tensor.name for tensor in symbolic]
+
+    def choose(names: list[str]) -> list[str]:
+        if all(name in names for name in inputs):
+            return inputs
+        if len(inputs) > 1:
+            raise UserError(f"{path}: expected the arrays {', '.join(inputs)}, got {', '.join(names)}")
+        known = next((name for name in ("x_test", "x") if name in names), None)
+        if known is None and len(names) != 1:
+            raise UserError(
+                f"{path}: expected an array named {inputs[0]}, x_test or x, got {', '.join(names)}"
+            )
+        return [known or names[0]]
+
+    chosen = read_npz(path, choose)
+    result = []
+    for array, tensor in zip(chosen, symbolic, strict=True):
+        if array.ndim == len(tensor.shape) - 1 and tensor.shape[-1] == 1:
+            array = array[..., np.newaxis]
+        fits = array.ndim == len(tensor.shape) and len(array) > 0 and array.dtype.kind in "uif"
+        fits = fits and all(
+            want in (None, got) for want, got in zip(tensor.shape[1:], array.shape[1:], strict=True)
+        )
+        if not fits:
+            raise UserError(
+                f"{path}: expected numbers of shape {('n', *tensor.shape[1:])} for input {tensor.name!r}, "
+                f"got {array.dtype} {array.shape}"
+            )
+        result.append(array)
+    return result
