@@ -11,11 +11,21 @@ import numpy as np
 
 from export.conversion import Conversion, Options
 from export.convert import convert, convert_layerwise
-from export.errors import ParityError
+from export.errors import KerasnormError, ParityError
+from export.evidence import write_evidence
 from export.files import write_json, write_whole
 from export.keras_graph import layer_outputs
 from export.metadata import count_nodes, set_metadata
-from export.parity import Inputs, Parity, check_parity, first_divergence, parity_text, report_path
+from export.parity import (
+    Inputs,
+    Parity,
+    Progress,
+    check_parity,
+    first_divergence,
+    first_layer_that_diverges,
+    parity_text,
+    report_path,
+)
 
 
 @dataclass(frozen=True)
@@ -38,11 +48,14 @@ def export_model(
     path: Path,
     options: Options | None = None,
     *,
-    atol: float = 1e-5,
-    rtol: float = 1e-4,
+    atol: float | None = None,
+    rtol: float | None = None,
     data: Inputs | None = None,
     source: str = "seeded random data",
     report: Path | None = None,
+    check: Path | None = None,
+    quick: bool = False,
+    progress: Progress | None = None,
 ) -> Exported:
     """Convert a Keras model to ONNX, check that it computes the same values, and write it.
 
@@ -50,11 +63,15 @@ def export_model(
         model: the Keras model.
         path: the ONNX file to write.
         options: how to convert.
-        atol: absolute tolerance of the parity check.
-        rtol: tolerance relative to Keras' value.
-        data: an array for each input to check with; None for seeded random numbers in the input's range.
+        atol: a stricter absolute tolerance than that of the parity check; None for its own.
+        rtol: a stricter relative tolerance, likewise.
+        data: an array for each input to check with, all of which is compared; None for seeded random inputs.
         source: what the report calls the data.
         report: the JSON file for the parity report; None for NAME.parity.json beside the model.
+        check: a file for some inputs and their exact outputs, with which `export.verify` repeats the check elsewhere;
+            None for none.
+        quick: check fewer and smaller batches.
+        progress: called after each batch of the check with the rows done and the rows in all.
 
     Raises:
         UserError: the model can't be converted, or a file can't be written.
@@ -62,19 +79,27 @@ def export_model(
     """
     conversion = convert(model, options)
     parity = check_parity(
-        model, conversion, conversion.options, atol=atol, rtol=rtol, data=data, source=source
+        model,
+        conversion,
+        atol=atol,
+        rtol=rtol,
+        data=data,
+        source=source,
+        quick=quick,
+        progress=progress,
     )
     if not parity.passed:
         raise ParityError(
-            f"{model.name}: expected the ONNX graph to compute what Keras computes, got a difference of up to "
-            f"{parity.max_abs:.1e}, above atol {atol:g} + rtol {rtol:g}; nothing was written; use --layerwise to find "
-            "the layer",
+            f"{model.name}: expected the ONNX graph to compute what Keras computes, got {parity.failure()}; nothing "
+            f"was written; {advice(model, conversion, parity)}",
             parity,
         )
     set_metadata(conversion.model, {"parity": parity_text(parity)})
     content = conversion.model.SerializeToString()
     write_whole(path, lambda temporary: temporary.write_bytes(content))
     write_json(report or report_path(path), as_json(conversion, parity))
+    if check is not None:
+        write_evidence(check, parity.examples, parity.oracle)
     return Exported(path, conversion, parity)
 
 
@@ -91,25 +116,63 @@ def as_json(conversion: Conversion, parity: Parity) -> dict[str, Any]:
     }
 
 
+def advice(model: keras.Model, conversion: Conversion, parity: Parity) -> str:
+    """What to do about a failed check: the first layer that diverges, or that the difference is rounding."""
+    if parity.is_rounding:
+        return (
+            "the difference is rounding, as in Keras itself, and only above the tolerance asked for: raise --atol and "
+            "--rtol, or leave them out"
+        )
+    if conversion.route == "tf2onnx":
+        layer = first_layer_that_diverges(model, conversion)
+    else:
+        try:
+            _, layer = check_layerwise(model, conversion.options, quick=True)
+        except KerasnormError as error:
+            return f"its layers can't be compared one by one: {error}"
+    if layer is not None:
+        return f"the first layer that diverges is {layer!r}"
+    if conversion.route == "tf2onnx":
+        return "no single layer diverges; the values between can't all be told apart by the tf2onnx route"
+    return (
+        "each layer alone is right, so a fold or another optimization of the graph is not: please report it"
+    )
+
+
 def check_layerwise(
-    model: keras.Model, options: Options, *, atol: float, rtol: float, data: Inputs | None, source: str
+    model: keras.Model,
+    options: Options,
+    *,
+    atol: float | None = None,
+    rtol: float | None = None,
+    data: Inputs | None = None,
+    source: str = "seeded random data",
+    quick: bool = False,
+    progress: Progress | None = None,
 ) -> tuple[Parity, str | None]:
-    """Compare the output of every Keras layer, without folds.
+    """Compare the output of every Keras layer, without folds, also within nested models.
 
     Returns:
-        The metrics, and the first layer whose output is outside the tolerances.
+        The metrics, and the first layer whose error is above its allowance.
     """
     conversion = convert_layerwise(model, options)
 
     def after_each_layer(arrays: Inputs) -> list[np.ndarray]:
-        tensors = [keras.ops.convert_to_tensor(array) for array in arrays]
-        cast = [
-            keras.ops.cast(tensor, symbolic.dtype)
-            for tensor, symbolic in zip(tensors, keras.tree.flatten(model.inputs), strict=True)
+        tensors = [
+            keras.ops.convert_to_tensor(array, dtype=symbolic.dtype)
+            for array, symbolic in zip(arrays, keras.tree.flatten(model.inputs), strict=True)
         ]
-        return [np.asarray(value) for _, value in layer_outputs(model, cast)]
+        return [keras.ops.convert_to_numpy(value) for _, value in layer_outputs(model, tensors)]
 
     parity = check_parity(
-        model, conversion, options, atol=atol, rtol=rtol, data=data, source=source, reference=after_each_layer
+        model,
+        conversion,
+        atol=atol,
+        rtol=rtol,
+        data=data,
+        source=source,
+        reference=after_each_layer,
+        quick=quick,
+        progress=progress,
     )
     return parity, first_divergence(parity, conversion.layers)

@@ -13,8 +13,9 @@ check.py     `check_parity`, which puts these together
 locate.py    the first layer that diverges
 """
 
-from export.parity.check import check_parity
+from export.parity.check import Progress, check_parity
 from export.parity.data import DEGENERATE
+from export.parity.locate import first_layer_that_diverges
 from export.parity.oracle import Inputs
 from export.parity.plan import BATCHES
 from export.parity.report import Difference, Parity, first_divergence, parity_text, report_path
@@ -26,8 +27,10 @@ __all__ = [
     "Difference",
     "Inputs",
     "Parity",
+    "Progress",
     "check_parity",
     "first_divergence",
+    "first_layer_that_diverges",
     "load_check_data",
     "parity_text",
     "report_path",

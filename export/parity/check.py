@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import onnxruntime
 
-from export.convert import Conversion, Options
+from export.conversion import Conversion, Options
 from export.errors import CheckError, UserError
 from export.evidence import Example
 from export.parity.compare import UNITS, Deviation, Truth, Wish, allowance, jump_of, unit_of
@@ -233,6 +233,7 @@ def _difference(
     tensor: Tensor, kind: str, optimizations: str, deviation: Deviation, truth: Truth, pooled: float
 ) -> Difference:
     allowed = allowance(truth, pooled if kind not in NUDGES and kind != OUT_OF_RANGE else 0.0)
+    is_exact = deviation.mismatched == 0 and deviation.above <= allowed
     return Difference(
         *tensor,
         kind,
@@ -248,7 +249,8 @@ def _difference(
         argmax_agreement=deviation.agreeing / deviation.ranked if deviation.ranked else None,
         nan=deviation.mismatched,
         rounding=truth.movement,
-        within=deviation.mismatched == 0 and deviation.above <= allowed and not deviation.above_wish,
+        is_exact=is_exact,
+        within=is_exact and not deviation.above_wish,
     )
 
 

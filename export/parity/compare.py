@@ -114,7 +114,7 @@ class Deviation:
         error[mismatch] = 0
         size = np.where(np.isfinite(t), np.abs(t), 0)
         self._tally(error, size, truth)
-        self.above_wish |= wish.is_above(error, size)
+        self.above_wish |= wish.is_above(error, size, truth.movement)
         if g.ndim >= 2 and g.shape[-1] > 1 and g.size:
             first = g.argmax(-1)
             self.agreeing += int(np.sum((first == t.argmax(-1)) | (first == k.argmax(-1))))
@@ -144,12 +144,12 @@ class Wish:
     rtol: float | None = None
     by_size: bool = False
 
-    def is_above(self, error: np.ndarray, size: np.ndarray) -> bool:
-        """Whether any number is further from the truth than this allows."""
+    def is_above(self, error: np.ndarray, size: np.ndarray, movement: float) -> bool:
+        """Whether any number is further from the truth than this allows; `movement` is m."""
         if self.atol is None and self.rtol is None:
             return False
         scale = float(np.max(size, initial=1)) if self.by_size else 1.0
-        return bool(np.any(error > (self.atol or 0) * scale + (self.rtol or 0) * size))
+        return bool(np.any(error > (self.atol or 0) * scale + (self.rtol or 0) * size + 2 * movement))
 
 
 def allowance(truth: Truth, pooled: float) -> float:

@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.convert import Conversion, Options
+from export.conversion import Conversion, Options
 from export.parity.domains import PIXELS, Domain, domain_of
 from export.parity.oracle import Inputs
 

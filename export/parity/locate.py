@@ -13,14 +13,14 @@ import keras
 import numpy as np
 import onnx
 
-from export.convert import Conversion
+from export.conversion import Conversion
 from export.errors import KerasnormError
+from export.keras_graph import layer_outputs
 from export.parity.data import Source
 from export.parity.evaluate import ReferenceEvaluator
 from export.parity.oracle import Inputs, NotExact
 from export.parity.plan import plan
 from export.runtime import open_session
-from export.walk import layer_outputs
 
 DIVERGES = 1e-3  # of the root mean square of a layer's output
 

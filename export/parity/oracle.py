@@ -81,7 +81,10 @@ class Oracle:
         rng = np.random.default_rng(0)
         moves = [0.0] * len(truth)
         for _ in range(samples):
-            nudged = [_nudged(rng, array, nudge) for array in arrays]
+            nudged = [
+                _nudged(rng, array, nudge) if _is_float(x.dtype) else array
+                for array, x in zip(arrays, keras.tree.flatten(self._model.inputs), strict=True)
+            ]
             if self._is_exact:
                 outputs = self._evaluator.exactly(nudged)
             else:
@@ -93,9 +96,7 @@ class Oracle:
                         if _is_float(v.dtype)
                     ]
                 )
-                outputs = self._evaluator(
-                    [a.astype(b.dtype) for a, b in zip(nudged, arrays, strict=True)], scope
-                )
+                outputs = self._evaluator(nudged, scope)
             for index, (moved, output) in enumerate(zip(outputs, truth, strict=True)):
                 if output.dtype.kind in "iufb":
                     error = np.abs(moved.astype(np.float64) - output)
@@ -104,8 +105,6 @@ class Oracle:
 
 
 def _nudged(rng: np.random.Generator, array: np.ndarray, nudge: float) -> np.ndarray:
-    if array.dtype.kind != "f":
-        return array
     return array * (1 + nudge * rng.choice([-1, 1], array.shape))
 
 

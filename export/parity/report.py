@@ -34,7 +34,8 @@ class Difference:
         nan: number of values that are NaN or infinite on one side only.
         rounding: for degenerate inputs, how far the true output moves when they change by some units in their last
             place (`data.NUDGES`); otherwise 0.
-        within: nothing is above the allowance or the user's tolerance, and nan is 0.
+        is_exact: nothing is above the allowance, and nan is 0.
+        within: besides, nothing is above the user's tolerance.
     """
 
     output: str
@@ -52,6 +53,7 @@ class Difference:
     argmax_agreement: float | None
     nan: int
     rounding: float
+    is_exact: bool
     within: bool
 
     @property
@@ -104,6 +106,20 @@ class Parity:
         return max(
             self.differences, key=lambda d: (not d.within, d.nan > 0, d.max_abs / (d.allowance or 1e-300))
         )
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether all differences are rounding, so that the user's tolerance alone is above them or not."""
+        return all(difference.is_exact for difference in self.differences)
+
+    def failure(self) -> str:
+        """What is wrong, in a few words."""
+        d = self.worst
+        if d.nan:
+            return f"{d.nan} values of {d.name!r} on {d.data} that are NaN or infinite on one side only"
+        wished = f"atol {self.atol or 0:g} + rtol {self.rtol or 0:g}"
+        limit = wished if d.is_exact else f"the {d.allowance:.1e} allowed"
+        return f"a difference of up to {d.max_abs:.1e} in {d.name!r} on {d.data}, above {limit}"
 
     def as_json(self) -> dict[str, Any]:
         """A dictionary for parity.json."""
