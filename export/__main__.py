@@ -7,9 +7,11 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import CheckError, UserError
+from export.progress import ProgressLine
 
 
 def parser() -> argparse.ArgumentParser:
@@ -56,8 +58,13 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--check-data", metavar="FILE.npz", help="check parity with this data instead of random numbers"
     )
-    parser.add_argument("--atol", type=float, default=1e-5, help="absolute tolerance (default: 1e-5)")
-    parser.add_argument("--rtol", type=float, default=1e-4, help="relative tolerance (default: 1e-4)")
+    parser.add_argument(
+        "--quick", action="store_true", help="check parity on fewer and smaller batches, for a first look"
+    )
+    parser.add_argument(
+        "--atol", type=float, help="a stricter absolute tolerance (default: what float32 rounding explains)"
+    )
+    parser.add_argument("--rtol", type=float, help="a stricter relative tolerance, likewise")
     parser.add_argument(
         "--layerwise", action="store_true", help="compare the output of every layer; write no model"
     )
@@ -68,8 +75,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, export the model and print the parity report."""
     arguments = parser().parse_args(argv)
     for name in ("atol", "rtol"):
-        if not (math.isfinite(getattr(arguments, name)) and getattr(arguments, name) >= 0):
-            raise UserError(f"{name}: expected 0 or more, got {getattr(arguments, name)}")
+        value = getattr(arguments, name)
+        if value is not None and not (math.isfinite(value) and value >= 0):
+            raise UserError(f"{name}: expected 0 or more, got {value}")
     if arguments.input_range and not arguments.input_range[0] < arguments.input_range[1]:
         raise UserError("input-range: expected LOW below HIGH, got {} {}".format(*arguments.input_range))
     path = Path(arguments.output) if arguments.output else Path(arguments.model).with_suffix(".onnx")
@@ -81,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from export.convert import Options
     from export.errors import ParityError
+    from export.evidence import evidence_path
     from export.export import check_layerwise, export_model
     from export.load import load_model
     from export.parity import load_check_data, report_path
@@ -98,9 +107,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load_model(arguments.model)
     data = load_check_data(arguments.check_data, model) if arguments.check_data else None
     source = arguments.check_data or "seeded random data"
-    tolerances = {"atol": arguments.atol, "rtol": arguments.rtol}
+    how: dict[str, Any] = {
+        "atol": arguments.atol,
+        "rtol": arguments.rtol,
+        "data": data,
+        "source": source,
+        "quick": arguments.quick,
+        "progress": ProgressLine("parity check"),
+    }
     if arguments.layerwise:
-        parity, first = check_layerwise(model, options, data=data, source=source, **tolerances)
+        parity, first = check_layerwise(model, options, **how)
         print(parity.table())
         if first is not None:
             raise CheckError(
@@ -109,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{model.name}: the outputs of all layers are equal within the tolerances")
         return 0
     try:
-        done = export_model(model, path, options, data=data, source=source, **tolerances)
+        done = export_model(model, path, options, check=evidence_path(path), **how)
     except ParityError as error:
         print(error.parity.table())
         raise
@@ -122,7 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(
         f"{done.path}: {len(conversion.model.graph.node)} nodes, {done.path.stat().st_size:,} bytes, opset "
         f"{conversion.opset}, route {conversion.route}, largest difference {done.parity.max_abs:.1e}; "
-        f"report: {report_path(done.path)}"
+        f"report: {report_path(done.path)}, and {evidence_path(done.path).name} for export.verify"
     )
     return 0
 

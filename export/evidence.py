@@ -100,13 +100,12 @@ def read_evidence(path: Path) -> tuple[list[Example], str]:
 
 
 def _read_set(file: zipfile.ZipFile, index: int, entry: dict[str, Any]) -> Example:
-    inputs, outputs = (
-        dict(
-            decode(_read(file, f"test_data_set_{index}/{role}_{number}.pb"))
-            for number in range(int(entry[f"{role}s"]))
+    def tensors(role: str, count: int) -> dict[str, np.ndarray]:
+        return dict(
+            decode(_read(file, f"test_data_set_{index}/{role}_{number}.pb")) for number in range(count)
         )
-        for role in ("input", "output")
-    )
+
+    inputs, outputs = tensors("input", int(entry["inputs"])), tensors("output", int(entry["outputs"]))
     allowances = {str(name): (float(a), float(b)) for name, (a, b) in entry["allowances"].items()}
     if set(allowances) != set(outputs):
         raise ValueError(f"set {index} has allowances for other outputs than it has")

@@ -1,4 +1,4 @@
-"""onnxruntime sessions on the CPU; onnxruntime and NumPy are all it needs, so that inference can use it."""
+"""onnxruntime sessions; onnxruntime and NumPy are all they need, so that inference can use them."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ DTYPES = {
 
 
 def open_session(
-    model: bytes | str | Path, *, threads: int = 0, optimize: bool = True
+    model: bytes | str | Path, *, threads: int = 0, optimize: bool = True, provider: str = "cpu"
 ) -> onnxruntime.InferenceSession:
-    """Open an ONNX model for inference on the CPU.
+    """Open an ONNX model for inference.
 
     The declared sizes of a file's inputs and outputs are checked (`export.limits`), with 1 for each dynamic
     dimension. The content of a file, which this process has made itself, may declare what it likes.
@@ -41,9 +41,11 @@ def open_session(
         model: the path of a file, or its content.
         threads: threads of one call; 0 uses all cores.
         optimize: let onnxruntime optimize the graph.
+        provider: the execution provider, as onnxruntime names it, with or without its ending `ExecutionProvider`.
 
     Raises:
-        UserError: the file is missing, onnxruntime can't run it, or it declares huge inputs or outputs.
+        UserError: the file is missing, onnxruntime can't run it, it declares huge inputs or outputs, or the provider
+            is not available.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
@@ -54,13 +56,16 @@ def open_session(
         if not Path(model).is_file():
             raise UserError(f"{model}: expected an ONNX file, found no file of that name")
         model = str(model)
+    chosen = _provider(provider)
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(model, options, providers=[chosen])
     except Exception as error:  # onnxruntime's exceptions have no common base class
         name = "the graph" if isinstance(model, bytes) else model
         raise UserError(
             f"{name}: expected an ONNX model that onnxruntime can run: {_reason(error)}"
         ) from error
+    if session.get_providers()[0] != chosen:  # onnxruntime falls back to the CPU without an error
+        raise UserError(f"provider: expected one that starts on this machine, got {provider!r}")
     if not isinstance(model, bytes):
         values = [*session.get_inputs(), *session.get_outputs()]
         check_size(model, "inputs and outputs", sum(_declared_size(value) for value in values))
@@ -97,3 +102,12 @@ def run_session(
 
 def _reason(error: Exception) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def _provider(name: str) -> str:
+    ending = "executionprovider"
+    available = {known.lower().removesuffix(ending): known for known in onnxruntime.get_available_providers()}
+    wanted = name.lower().removesuffix(ending)
+    if wanted not in available:
+        raise UserError(f"provider: expected one of this machine's ({', '.join(available)}), got {name!r}")
+    return available[wanted]

@@ -2,8 +2,8 @@
 needed where a model is served.
 
 A message is a series of fields, each a key (number of the field << 3 | wire type) and a value: a varint (wire type 0)
-or a length and so many bytes (2). Of a TensorProto, the dimensions (field 1), the data type (2), the name (8) and the data
-are read and written: raw little-endian bytes (9), or strings (6).
+or a length and so many bytes (2). Of a TensorProto, the dimensions (field 1), the data type (2), the name (8) and the
+data are read and written: raw little-endian bytes (9), or strings (6).
 
 Source: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto, https://protobuf.dev/programming-guides/encoding
 """

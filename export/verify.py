@@ -134,7 +134,7 @@ def _compare(
 ) -> Verified:
     if ours.shape != true.shape:
         raise UserError(
-            f"output {name!r}: expected shape {true.shape}, got {ours.shape}; is it the check of this model?"
+            f"output {name!r}: expected shape {true.shape}, got {ours.shape}; give this model's check"
         )
     if true.dtype.kind in "OUS":
         wrong = np.asarray(ours != true)

@@ -154,6 +154,9 @@ def _draw(rng: np.random.Generator, domain: Domain, shape: list[int], wide: bool
     if domain.kind == "integers":
         below = above = int(max(1, (domain.high - domain.low) // 4)) if wide else 0
         ids = rng.integers(domain.low - below, domain.high + 1 + above, shape)
+        if len(shape) > 1:  # every other row repeats few ids, as texts do; means of many are all alike
+            places = rng.integers(0, min(3, shape[1]), shape[1])
+            ids[1::2] = ids[1::2][:, places]
         return np.where(_mask(rng, shape), ids, 0) if domain.pads and not wide else ids
     low, high = np.asarray(domain.low, np.float64), np.asarray(domain.high, np.float64)
     unit = rng.uniform(0, 1, shape)

@@ -51,10 +51,8 @@ def first_layer_that_diverges(model: keras.Model, conversion: Conversion) -> str
         truths = evaluator.exactly(arrays)
         values = _values(conversion, arrays)
         for name, truth in zip(names, truths, strict=True):
-            near = [
-                _distance(value, truth) for node, value in values if name.split("/")[-1] in node.split("/")
-            ]
-            near = [distance for distance in near if distance is not None]
+            of_layer = [value for node, value in values if name.split("/")[-1] in node.split("/")]
+            near = [d for d in (_distance(value, truth) for value in of_layer) if d is not None]
             if near and min(near) > DIVERGES:
                 return name
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import onnx
 
@@ -13,26 +13,27 @@ _SHAPING = ("Identity", "Cast", "Reshape", "Transpose", "Flatten", "Squeeze", "U
 
 
 @contextlib.contextmanager
-def with_logits(proto: onnx.ModelProto, outputs: Sequence[str]) -> Iterator[dict[str, str]]:
+def with_logits(proto: onnx.ModelProto, outputs: Iterable[int]) -> Iterator[list[int]]:
     """Add the logits of outputs to a graph as further outputs, until the context ends.
 
     Args:
         proto: the model; its graph is changed within the context, not copied, since its weights may be large.
-        outputs: names of the outputs whose logits are wanted.
+        outputs: indices of the outputs whose logits are wanted.
 
     Yields:
-        The name of the logits of each output where the graph has them.
+        The indices of those that have logits, in the order of the further outputs.
     """
     graph = proto.graph
     nodes, values = len(graph.node), len(graph.output)
     producers = {name: node for node in graph.node for name in node.output}
     types = {value.name: value.type.tensor_type.elem_type for value in graph.output}
     try:
-        found: dict[str, str] = {}
-        for name in outputs:
+        found: list[int] = []
+        for index in outputs:
+            name = graph.output[index].name
             logits = _add(graph, producers, name)
             if logits is not None:
-                found[name] = logits
+                found.append(index)
                 is_float = types[name] in (
                     onnx.TensorProto.FLOAT,
                     onnx.TensorProto.DOUBLE,

@@ -3,8 +3,9 @@
 Within `in_float64(model)` every layer computes in float64. Three things are needed, on any backend:
 
 1. the layers' dtype policies become float64, so that inputs and constants are cast to it;
-2. each floating-point variable reads as float64 (the cast is exact), through a `keras.StatelessScope`. Values are cast
-   when they are read, so that the model is never held twice. Writes, those of stateful layers, are dropped;
+2. each floating-point variable reads as float64 (the cast is exact): its value through a `keras.StatelessScope`, its
+   dtype through Keras' `AutocastScope`. Values are cast when they are read, so that the model is never held twice.
+   Writes, those of stateful layers, are dropped;
 3. the inputs of models within wrappers are no longer cast back to float32. JAX has to be allowed 64 bits besides.
 
 Nothing is copied: custom layers without `get_config`, subclassed models, adapted preprocessing layers and lookup tables
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
+from keras.src.backend import AutocastScope  # Keras has no public name for it
 
 Inputs = list[np.ndarray]
 
@@ -133,7 +135,7 @@ def in_float64(model: keras.Model) -> Iterator[None]:
             layer._dtype_policy = float64
         for tensor, _ in inputs:
             tensor._dtype = "float64"
-        with _sixty_four_bits(), _Float64Scope(model.variables):
+        with _sixty_four_bits(), _Float64Scope(model.variables), AutocastScope("float64"):
             yield
     finally:
         for layer, policy in policies:
@@ -164,9 +166,9 @@ def _sixty_four_bits() -> Iterator[None]:
         return
     import jax
 
-    experimental = importlib.import_module("jax.experimental")
-    enable = getattr(jax, "enable_x64", None) or experimental.enable_x64  # its name up to JAX 0.7, and since
-    with enable(True):
+    # JAX moved the context manager in 0.8.
+    where = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+    with where.enable_x64(True):
         yield
 
 

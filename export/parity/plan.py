@@ -15,11 +15,10 @@ from export.keras_graph import functional, nodes
 from export.parity.data import DEGENERATE, Source
 from export.parity.oracle import Inputs
 
-BATCHES = (1, 2, 7, 32)
+BATCHES = (1, 2, 7, 32, 256)
 QUICK_BATCHES = (1, 3)
 OUT_OF_RANGE = "out of range"
 SIZES = (16, 32, 64, 128, 256, 512)  # of dynamic dimensions; the first that Keras runs is taken
-LARGEST_BATCH = 256  # of the user's data
 # Numbers in the largest tensor of a batch (64 MiB in float64) and, of random data, in its inputs.
 TENSOR_LIMIT, INPUT_LIMIT = 2**23, 2**19
 
@@ -75,7 +74,7 @@ def plan(
         limit = max(1, min(limit, INPUT_LIMIT // source.numbers_in_a_row(sizes)))
     counts = [fixed] if fixed else list(dict.fromkeys(min(size, limit) for size in batches))
     if source.data is not None:
-        feeds = list(_rows_of_data(source, counts, len(source.data[0]), fixed or min(limit, LARGEST_BATCH)))
+        feeds = list(_rows_of_data(source, counts, len(source.data[0]), fixed or min(limit, BATCHES[-1])))
     else:
         feeds = [Feed(f"batch {n}", n, partial(source.random, n, sizes, 0)) for n in counts]
     if quick:

@@ -142,15 +142,16 @@ class Parity:
         rows: list[tuple[str, ...]] = [
             ("output", "data", "rows", "max abs", "Keras' own", "allowed", "max rel", "argmax", "NaN", "")
         ]
-        keys = dict.fromkeys((d.name, d.data) for d in self.differences)
-        for name, data in keys:
+        only_one = len({d.output for d in self.differences}) == 1
+        for name, data in dict.fromkeys((d.name, d.data) for d in self.differences):
             group = [d for d in self.differences if (d.name, d.data) == (name, data)]
             worst = max(group, key=lambda d: (not d.within, d.max_abs))
             agree = "-" if worst.argmax_agreement is None else f"{100 * worst.argmax_agreement:.1f} %"
             verdict = "ok" if all(d.within for d in group) else f"above tolerance ({worst.optimizations})"
             numbers = [worst.max_abs, worst.keras_error, worst.allowance, worst.max_rel]
             cells = [f"{number:.1e}" for number in numbers]
-            rows.append((name, data, str(worst.rows), *cells, agree, str(worst.nan), verdict))
+            label = f"({LOGITS})" if only_one and group[0].tensor == LOGITS else name
+            rows.append((label, data, str(worst.rows), *cells, agree, str(worst.nan), verdict))
         widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,0 +1,83 @@
+import keras
+import numpy as np
+import pytest
+
+from export.conversion import Options
+from export.convert import convert
+from export.errors import UserError
+from export.parity.data import Source
+from export.parity.plan import Feed, plan
+from tests.export.helpers import functional
+
+L = keras.layers
+
+
+def feeds(
+    model: keras.Model, data: list[np.ndarray] | None = None, quick: bool = False, **options: int
+) -> list[Feed]:
+    made = Source(model, convert(model, Options(**options)), data)  # type: ignore[arg-type]
+    return plan(model, made, lambda arrays: model(arrays[0]), quick=quick)
+
+
+def kinds(found: list[Feed]) -> list[tuple[str, int]]:
+    return [(feed.kind, feed.rows) for feed in found]
+
+
+def test_random_batches() -> None:
+    found = feeds(functional((8,), L.Dense(2)))
+    batches = [(f"batch {n}", n) for n in (1, 2, 7, 32, 256)]
+    assert kinds(found) == [*batches, ("constant", 1), ("large mean", 1), ("out of range", 2)]
+    assert [feed.is_regular for feed in found] == [True] * 5 + [False] * 3
+    assert kinds(feeds(functional((8,), L.Dense(2)), quick=True)) == batches
+
+
+def test_a_fixed_batch() -> None:
+    assert {feed.rows for feed in feeds(functional((8,), L.Dense(2)), batch=3)} == {3}
+
+
+def test_large_images_come_in_small_batches() -> None:
+    found = feeds(functional((224, 224, 3), L.Conv2D(2, 3, strides=8), L.Flatten(), L.Dense(2)))
+    assert [feed.rows for feed in found if feed.is_regular] == [1, 2, 3]
+    found = feeds(functional((64, 64, 3), L.UpSampling2D(8), L.Conv2D(20, 1), L.GlobalAveragePooling2D()))
+    assert [feed.rows for feed in found if feed.is_regular] == [1]
+
+
+@pytest.mark.parametrize("count", [3, 42, 700])
+def test_all_rows_of_the_data_are_compared(count: int) -> None:
+    data = np.arange(count, dtype=np.float32)[:, np.newaxis] * np.ones((1, 4), np.float32)
+    found = [feed for feed in feeds(functional((4,), L.Dense(2)), [data]) if feed.is_regular]
+    rows = np.concatenate([feed.make()[0][:, 0] for feed in found])
+    assert set(rows) == set(range(count))
+    assert sum(feed.rows for feed in found) == max(count, 298)
+    assert {len(feed.make()[0]) for feed in found} >= {1, 2, 7, 32}
+
+
+def test_sizes_that_keras_can_run() -> None:
+    # Five poolings and concatenations: sizes are multiples of 32.
+    x = inputs = keras.Input((None, None, 3))
+    skips = []
+    for _ in range(5):
+        x = L.Conv2D(2, 3, padding="same")(x)
+        skips.append(x)
+        x = L.MaxPooling2D()(x)
+    for skip in skips[::-1]:
+        x = L.Concatenate()([L.UpSampling2D()(x), skip])
+    found = feeds(keras.Model(inputs, x))
+    assert found[0].make()[0].shape == (1, 32, 32, 3)
+    assert [feed.kind for feed in found if feed.kind.startswith("size")] == [
+        "size 8 x 9",
+        "size 37 x 39",
+        "size 32 x 64",
+    ]
+
+
+def test_no_size_that_keras_can_run() -> None:
+    model = functional((None, 2), L.Conv1D(2, 3))
+
+    def fails(arrays: list[np.ndarray]) -> None:
+        raise ValueError("too short\nby far")
+
+    source = Source(model, convert(model), None)
+    message = "it fails on random ones of sizes 16 to 512: too short; give some of your own with --check-data"
+    with pytest.raises(UserError, match=message):
+        plan(model, source, fails)
