@@ -1,9 +1,10 @@
-"""Whether the parity check takes every architecture of keras.applications, with logits; docs/bench/parity_applications.json.
+"""Whether the parity check passes every architecture of keras.applications; docs/bench/parity_applications.json.
 
-usage: python benchmarks/parity_applications.py [--quick] [MODEL ...]    (default: all; each in a process of its own)
+usage: python -m benchmarks.parity_applications [--quick] [MODEL ...]    (default: all; each in a process of its own)
 
-Weights are seeded, the statistics of batch normalizations are those of a batch of images, `classifier_activation` is None:
-deep networks whose logits lose 1e-5 to 1e-4 of their size in any float32 runtime. None may be refused, without an option.
+The models return logits (`classifier_activation=None`); weights are seeded, and the statistics of batch normalizations
+are those of a batch of images. Such logits lose 1e-6 to 1e-4 of their size in any float32 runtime. No right graph may
+be refused, without an option.
 """
 
 from __future__ import annotations

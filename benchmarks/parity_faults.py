@@ -1,6 +1,6 @@
-"""How many single faults in right graphs the parity check finds; recorded in docs/bench/parity_faults.json.
+"""How many single faults in right graphs the parity check finds; recorded in docs/bench/parity_faults.json and .md.
 
-usage: python benchmarks/parity_faults.py [--faults 45] [CASE ...]
+usage: python -m benchmarks.parity_faults [--faults 45] [CASE ...]
 
 Each case of benchmarks/parity_models.py is converted, checked (it has to pass) and then spoiled, one fault at a time: a
 number of a weight, exchanged channels, a weight rounded to float16, an epsilon, a pad, an axis, an activation or a
@@ -25,7 +25,7 @@ from onnx import helper, numpy_helper
 
 from export.command import import_tensorflow_quietly
 from export.errors import KerasnormError
-from export.files import write_json
+from export.files import write_json, write_text
 from export.runtime import open_session
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -288,11 +288,12 @@ def effect(right: Any, wrong: Any) -> float:
 def measure(name: str, count: int) -> dict[str, Any]:
     """Spoil one case in many ways."""
     from benchmarks.parity_models import CASES
+    from export.conversion import Options
     from export.convert import convert
     from export.parity import check_parity
 
     case = CASES[name]()
-    conversion = convert(case.model)
+    conversion = convert(case.model, Options(input_range=case.input_range))
     parity = check_parity(case.model, conversion)
     if not parity.passed:
         raise SystemExit(f"{name}: the right graph is refused\n{parity.table()}")
@@ -324,13 +325,17 @@ def measure(name: str, count: int) -> dict[str, Any]:
             found = not check_parity(case.model, conversion).passed
         except KerasnormError:
             found = True
-        rows.append({"fault": text, "effect": size, "matters": size > MATTERS, "found": found})
+        row: dict[str, Any] = {"fault": text, "effect": size, "matters": size > MATTERS, "found": found}
+        if row["matters"] and not found:
+            row["found_with_data"] = not check_parity(case.model, conversion, data=case.data).passed
+        rows.append(row)
     conversion.model.CopyFrom(right_proto)
     matter = [row for row in rows if row["matters"]]
     return {
         "faults": len(rows),
         "matter": len(matter),
         "found": sum(row["found"] for row in matter),
+        "found_with_data": sum(row["found"] or row["found_with_data"] for row in matter),
         "missed": [row for row in matter if not row["found"]],
         "error": max(d.max_abs / d.size for d in parity.differences if d.data.startswith("batch") and d.size),
         "keras_error": max(
@@ -362,10 +367,30 @@ def main() -> int:
             flush=True,
         )
         for row in result["missed"]:
-            print(f"    missed: {row['fault']} ({row['effect']:.1e})")
+            print(
+                f"    missed: {row['fault']} ({row['effect']:.1e}); found with data: {row['found_with_data']}"
+            )
     if not arguments.cases:
         write_json(RECORD, record)
+        write_text(RECORD.with_suffix(".md"), table(record["cases"]))
     return 0
+
+
+def table(cases: dict[str, Any]) -> str:
+    """The record as a table for the documentation."""
+    lines = [
+        "| right graph | error of the graph | of Keras' float32 | allowed | faults that matter | found, random data "
+        "| found, with data of the kind |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, case in cases.items():
+        numbers = " | ".join(f"{case[key]:.0e}" for key in ("error", "keras_error", "allowance"))
+        counts = " | ".join(str(case[key]) for key in ("matter", "found", "found_with_data"))
+        lines.append(f"| {name} | {numbers} | {counts} |")
+    total = {key: sum(case[key] for case in cases.values()) for key in ("matter", "found", "found_with_data")}
+    shares = [f"{100 * total[key] / total['matter']:.1f} %" for key in ("found", "found_with_data")]
+    lines.append(f"| together | | | | {total['matter']} | {total['found']}, {shares[0]} | {shares[1]} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

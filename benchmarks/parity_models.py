@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -20,10 +20,14 @@ class Case:
     Attributes:
         model: the model.
         inputs: batches of inputs: real ones where there are any, otherwise random ones.
+        data: other inputs of the kind, as a user would give them to the check.
+        input_range: the range that a user would give, where no layer of the model tells it.
     """
 
     model: keras.Model
     inputs: list[Inputs]
+    data: Inputs
+    input_range: tuple[float, float] | None = None
 
 
 def trained(norm: str, saturated: bool = False) -> Case:
@@ -39,7 +43,7 @@ def trained(norm: str, saturated: bool = False) -> Case:
         kernel = next(w for w in reversed(model.weights) if "kernel" in w.name)
         kernel.assign(kernel * 200)
     images = data.x_test.reshape(-1, 28, 28, 1).astype("float32")
-    return Case(model, [[images[:1]], [images[1:257]]])
+    return Case(model, [[images[:1]], [images[1:257]]], [images[1000:3000]])
 
 
 def of_layers(model: keras.Model, draw: Callable[[np.random.Generator, int], Inputs], seed: int = 0) -> Case:
@@ -50,7 +54,7 @@ def of_layers(model: keras.Model, draw: Callable[[np.random.Generator, int], Inp
             weight.assign(rng.uniform(0.5, 2, weight.shape))
         elif weight.name in ("beta", "bias", "moving_mean"):
             weight.assign(rng.normal(0, 0.3, weight.shape))
-    return Case(model, [draw(rng, 1), draw(rng, 100)])
+    return Case(model, [draw(rng, 1), draw(rng, 100)], draw(rng, 1000))
 
 
 def smooth_images(rng: np.random.Generator, count: int, size: int, channels: int, top: float) -> np.ndarray:
@@ -136,9 +140,11 @@ def segmentation() -> Case:
         x = L.Concatenate()([L.UpSampling2D()(x), skip])
         x = L.BatchNormalization()(L.Conv2D(filters, 3, padding="same", activation="relu")(x))
     outputs = L.Conv2D(1, 1, activation="sigmoid")(x)
-    case = of_layers(keras.Model(inputs, outputs), lambda rng, n: [smooth_images(rng, n, 32, 3, 1.0)[:8]])
+    case = of_layers(
+        keras.Model(inputs, outputs), lambda rng, n: [smooth_images(rng, min(n, 50), 32, 3, 1.0)]
+    )
     rng = np.random.default_rng(6)
-    return Case(case.model, [*case.inputs, [smooth_images(rng, 2, 48, 3, 1.0)]])
+    return Case(case.model, [*case.inputs, [smooth_images(rng, 2, 48, 3, 1.0)]], case.data)
 
 
 def group_features() -> Case:
@@ -149,9 +155,10 @@ def group_features() -> Case:
         x = L.GroupNormalization(4)(L.Conv2D(filters, 3, padding="same", activation="silu")(x))
         x = L.AveragePooling2D(2)(x)
     outputs = L.Dense(5, activation="tanh")(L.Flatten()(x))
-    return of_layers(
+    case = of_layers(
         keras.Model(inputs, outputs), lambda rng, n: [rng.normal(0, 1, (n, 16, 16, 4)).astype("float32")]
     )
+    return replace(case, input_range=(-4.0, 4.0))
 
 
 CASES: dict[str, Callable[[], Case]] = {

@@ -69,5 +69,12 @@ def _finish(conversion: Conversion, model: keras.Model) -> Conversion:
     """Add the metadata, and have onnx check the graph."""
     describe(conversion, model.name)
     if conversion.model.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
-        onnx.checker.check_model(conversion.model, full_check=True)
+        try:
+            onnx.checker.check_model(conversion.model, full_check=True)
+        except Exception as error:  # onnx's checker and shape inference have errors without a common base
+            why = f" ({conversion.reason})" if conversion.reason else ""
+            raise UserError(
+                f"model {model.name!r}: the {conversion.route} route made a graph that onnx refuses{why}: "
+                f"{next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]}"
+            ) from error
     return conversion

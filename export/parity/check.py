@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from statistics import median_low
 
 import keras
 import numpy as np
@@ -26,7 +27,10 @@ from export.runtime import open_session
 # Called after each batch: rows done, rows in all.
 Progress = Callable[[int, int], None]
 Tensor = tuple[str, str]  # the name of an output; OUTPUT or LOGITS
-EXAMPLES = 3
+EXAMPLES = 3  # how many batches are kept for a comparison elsewhere
+# By how much an output may grow on inputs that are out of range, relative to regular ones, to be compared: far from all
+# that a network was made for, its activations explode, and a runtime's sigmoid or exponential is not exact any more.
+GROWTH = 8.0
 
 
 def check_parity(
@@ -199,19 +203,29 @@ class _Check:
             ) from error
 
     def _pooled(self) -> dict[Tensor, float]:
-        """The largest error of Keras relative to the values' size, over all regular inputs."""
-        pooled: dict[Tensor, float] = {}
+        """The median of Keras' errors relative to the values' size, over the kinds of regular inputs."""
+        errors: dict[Tensor, list[float]] = {}
         for (tensor, kind), truth in self.truths.items():
             if kind not in NUDGES and kind != OUT_OF_RANGE and truth.size > 0:
-                pooled[tensor] = max(pooled.get(tensor, 0.0), truth.keras_error / truth.size)
-        return pooled
+                errors.setdefault(tensor, []).append(truth.keras_error / truth.size)
+        return {tensor: median_low(values) for tensor, values in errors.items()}
+
+    def _leaves_its_range(self, tensor: Tensor, kind: str) -> bool:
+        """Whether inputs from outside the domain make the output so large that no runtime is accurate."""
+        regular = [self.truths[t, k].size for t, k in self.truths if t == tensor and k not in (kind, *NUDGES)]
+        return kind == OUT_OF_RANGE and self.truths[tensor, kind].size > GROWTH * max(regular, default=0)
 
     def differences(self) -> list[Difference]:
         """Judge all that was compared."""
         pooled = self._pooled()
         return [
-            _difference(*key, deviation, self.truths[key[0], key[1]], pooled.get(key[0], 0.0))
-            for key, deviation in sorted(self.deviations.items(), key=lambda item: item[0][2])
+            _difference(
+                tensor, kind, optimizations, deviation, self.truths[tensor, kind], pooled.get(tensor, 0.0)
+            )
+            for (tensor, kind, optimizations), deviation in sorted(
+                self.deviations.items(), key=lambda x: x[0][2]
+            )
+            if not self._leaves_its_range(tensor, kind)
         ]
 
     def judged_examples(self) -> list[Example]:

@@ -7,8 +7,8 @@ For one output, on inputs of one kind, with
     g  the graph in onnxruntime
     s  the root mean square of t
     u  2^-23, a unit in the last place of a float32 (2^-10 for an output in float16, 2^-7 in bfloat16)
-    E  the error of Keras' own arithmetic, max |k - t|; on regular inputs the largest E / s of all kinds of them, times
-       s, since a maximum over few numbers is sometimes small by luck
+    E  the error of Keras' own arithmetic, max |k - t|; at least s times the median of E / s over all kinds of regular
+       inputs, since a maximum over few numbers is sometimes small by luck
     m  for degenerate inputs, how far t moves when the inputs change in their last places; otherwise 0
 
 the graph passes where, for every number,
@@ -153,7 +153,7 @@ class Wish:
 
 
 def allowance(truth: Truth, pooled: float) -> float:
-    """4 (E + m) + 32 u s, where `pooled` is the largest E / s of all regular inputs, or 0."""
+    """4 (E + m) + 32 u s, where `pooled` is the median of E / s over all kinds of regular inputs, or 0."""
     error = max(truth.keras_error, pooled * truth.size)
     return FACTOR * (error + truth.movement) + UNITS * truth.unit * truth.size
 

@@ -1,7 +1,7 @@
 """The inputs of the parity check; `plan.py` says which of them are compared.
 
 - *batch n*: batches of several sizes: the user's data, all of it, or seeded random inputs of each input's domain. Every
-  other random image is made of blocks rather than of noise: averages of noise are all alike.
+  other random image is made of blocks with a little noise: averages of noise alone are all alike.
 - *constant* and *large mean*: inputs that a normalization divides by almost nothing; a variance that is computed in one
   pass loses its digits there. Only rounding is left of them, so that they are judged by how far they move when they
   change in their last places.
@@ -161,7 +161,7 @@ def _draw(rng: np.random.Generator, domain: Domain, shape: list[int], wide: bool
     low, high = np.asarray(domain.low, np.float64), np.asarray(domain.high, np.float64)
     unit = rng.uniform(0, 1, shape)
     if len(shape) > 2:
-        unit[1::2] = _blocks(rng, unit[1::2].shape)
+        unit[1::2] = (_blocks(rng, unit[1::2].shape) * 3 + unit[1::2]) / 4
     return low + (high - low) * (3 * unit - 1 if wide else unit)
 
 

@@ -8,6 +8,7 @@ values were merged into another's is passed over.
 from __future__ import annotations
 
 import contextlib
+import re
 
 import keras
 import numpy as np
@@ -51,11 +52,17 @@ def first_layer_that_diverges(model: keras.Model, conversion: Conversion) -> str
         truths = evaluator.exactly(arrays)
         values = _values(conversion, arrays)
         for name, truth in zip(names, truths, strict=True):
-            of_layer = [value for node, value in values if name.split("/")[-1] in node.split("/")]
+            of_layer = [value for node, value in values if _is_within(node, name)]
             near = [d for d in (_distance(value, truth) for value in of_layer) if d is not None]
             if near and min(near) > DIVERGES:
                 return name
     return None
+
+
+def _is_within(node: str, layer: str) -> bool:
+    """Whether a node is named after a layer: 'model_1/LAYER_1/Relu', since Keras numbers the calls of a layer."""
+    parts = (f"{re.escape(part)}(_[0-9]+)?" for part in layer.split("/"))
+    return re.search(f"(^|/){'/'.join(parts)}(/|$)", node) is not None
 
 
 def _values(conversion: Conversion, arrays: Inputs) -> list[tuple[str, np.ndarray]]:

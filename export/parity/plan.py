@@ -71,7 +71,8 @@ def plan(
     sizes = _working_sizes(model, source, run, fixed or 1) if source.data is None else source.sizes_of_data
     limit = max(1, TENSOR_LIMIT // _largest_tensor(model, source, sizes))
     if source.data is None:
-        limit = max(1, min(limit, INPUT_LIMIT // source.numbers_in_a_row(sizes)))
+        # Never one row alone: the rows of a batch must not depend on each other.
+        limit = max(2, min(limit, INPUT_LIMIT // source.numbers_in_a_row(sizes)))
     counts = [fixed] if fixed else list(dict.fromkeys(min(size, limit) for size in batches))
     if source.data is not None:
         feeds = list(_rows_of_data(source, counts, len(source.data[0]), fixed or min(limit, BATCHES[-1])))
@@ -112,7 +113,7 @@ def _other_sizes(sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
         return []
     small = tuple(max(3, size // 4) + axis for axis, size in enumerate(sizes))
     odd = tuple(size + 5 + 2 * axis for axis, size in enumerate(sizes))
-    large = tuple(size * (1 + axis % 2 if len(sizes) > 1 else 2) for axis, size in enumerate(sizes))
+    large = tuple(size * (2 + axis) for axis, size in enumerate(sizes))
     return [small, odd, large]
 
 

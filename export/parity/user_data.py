@@ -36,13 +36,16 @@ def load_check_data(path: str, model: keras.Model) -> Inputs:
     for array, tensor in zip(chosen, symbolic, strict=True):
         if array.ndim == len(tensor.shape) - 1 and tensor.shape[-1] == 1:
             array = array[..., np.newaxis]
-        fits = array.ndim == len(tensor.shape) and len(array) > 0 and array.dtype.kind in "uif"
+        is_text = str(tensor.dtype) == "string"
+        fits = array.ndim == len(tensor.shape) and len(array) > 0
+        fits = fits and array.dtype.kind in ("U" if is_text else "buif")
+        kind = "strings" if is_text else "numbers"
         fits = fits and all(
             want in (None, got) for want, got in zip(tensor.shape[1:], array.shape[1:], strict=True)
         )
         if not fits:
             raise UserError(
-                f"{path}: expected numbers of shape {('n', *tensor.shape[1:])} for input {tensor.name!r}, "
+                f"{path}: expected {kind} of shape {('n', *tensor.shape[1:])} for input {tensor.name!r}, "
                 f"got {array.dtype} {array.shape}"
             )
         result.append(array)

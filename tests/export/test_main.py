@@ -35,6 +35,7 @@ def test_writes_the_model_and_its_report(command: Callable[..., Any], model: Pat
     assert "probabilities  batch 32" in done.stdout
     assert "route direct, largest difference" in done.stdout
     assert sorted(path.name for path in model.parent.iterdir()) == [
+        "model.check.zip",
         "model.keras",
         "model.onnx",
         "model.parity.json",

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +207,158 @@ def test_parity_of_our_cnn_before_any_training(norm: str, seed: int) -> None:
     keras.utils.set_random_seed(seed)
     model = build_cnn(norm)
     assert check_parity(model, convert(model), Options()).passed
+
+
+def edit(conversion: Conversion, change: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...]) -> None:
+    """Change the initializer of a shape."""
+    tensor = next(t for t in conversion.model.graph.initializer if tuple(t.dims) == shape)
+    array = change(numpy_helper.to_array(tensor).copy()).astype(np.float32)
+    tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+
+
+@pytest.mark.parametrize("dtype", ["int32", None])
+@pytest.mark.parametrize("row", [2, 999])
+def test_a_wrong_row_of_an_embedding_is_found(dtype: str | None, row: int) -> None:
+    inputs = keras.Input((12,), dtype=dtype)
+    x = L.GlobalAveragePooling1D()(L.Embedding(1000, 8, embeddings_initializer="normal")(inputs))
+    model = keras.Model(inputs, L.Dense(3)(x))
+    conversion = convert(model)
+    assert check_parity(model, conversion).passed
+
+    def spoil_row(array: np.ndarray) -> np.ndarray:
+        array[row] += 1
+        return array
+
+    edit(conversion, spoil_row, (1000, 8))
+    assert not check_parity(model, conversion).passed
+
+
+def test_a_fault_before_a_saturated_softmax_is_found_in_the_logits() -> None:
+    model = functional((8,), L.Dense(16, activation="relu"), L.Dense(5, activation="softmax"))
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * 1e6)  # all probabilities are 0 or 1
+    conversion = convert(model)
+    assert check_parity(model, conversion).passed
+    edit(conversion, lambda array: array * (1 + 2e-4 * (np.arange(16) == 3)), (8, 16))
+    parity = check_parity(model, conversion)
+    assert {d.tensor for d in parity.differences if not d.within} == {"logits"}
+    assert "(logits)" in parity.table()
+
+
+def test_a_dropped_softmax_is_found() -> None:
+    model = functional((8,), L.Dense(5, activation="softmax"))
+    conversion = convert(model)
+    node = next(node for node in conversion.model.graph.node if node.op_type == "Softmax")
+    node.op_type = "Identity"
+    del node.attribute[:]
+    parity = check_parity(model, conversion)
+    assert not parity.passed
+    assert parity.notes == ["the logits of 'probabilities' were not compared: the graph has none"]
+
+
+def test_all_rows_of_the_data_are_compared() -> None:
+    model = functional((4,), L.Dense(3))
+    conversion = convert(model)
+    data = np.zeros((1000, 4), np.float32)
+    data[777] = 1
+    parity = check_parity(model, conversion, data=[data], source="rows", progress=lambda done, total: None)
+    assert parity.passed
+    assert parity.rows == 1000
+    assert parity.source == "rows"
+    edit(conversion, lambda array: array + 1e-3, (4, 3))
+    failed = [d for d in check_parity(model, conversion, data=[data]).differences if not d.within]
+    assert {d.data for d in failed if d.data.startswith("batch")} == {"batch 256"}
+
+
+def test_progress_is_told_row_by_row() -> None:
+    told: list[tuple[int, int]] = []
+    check_parity(MODEL, convert(MODEL), quick=True, progress=lambda done, total: told.append((done, total)))
+    assert told == [(1, 4), (4, 4)]
+
+
+def test_right_graphs_of_a_deep_network_pass_and_a_fault_in_it_is_found() -> None:
+    # Logits of 50 layers: Keras' float32 itself is off by more than 1e-5 of their size.
+    x = inputs = keras.Input((16,))
+    for _ in range(50):
+        x = L.Add()([x, L.Dense(16, activation="tanh")(L.LayerNormalization()(x))])
+    model = functional((16,), keras.Model(inputs, x), L.Rescaling(1e4), L.Dense(4))
+    conversion = convert(model)
+    parity = check_parity(model, conversion)
+    assert parity.passed, parity.table()
+    assert parity.max_abs > 1e-3  # far above the tolerance that it had before float64
+
+
+def test_where_a_layer_insists_on_float32_the_report_says_so() -> None:
+    class Single(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return keras.ops.cast(keras.ops.tanh(keras.ops.cast(x, "float32")), "float32")
+
+    model = functional((8,), L.Dense(16), Single(name="mine"), L.Dense(5))
+    conversion = convert(model)
+    parity = check_parity(model, conversion)
+    assert parity.passed, parity.table()
+    assert "layer 'mine' (Single) insists on float32" in parity.oracle
+    assert parity.oracle in parity.table()
+    edit(conversion, lambda array: array * (1 + 1e-3 * (np.arange(5) == 1)), (16, 5))
+    assert not check_parity(model, conversion).passed
+
+
+def test_dynamic_sizes_that_keras_can_run() -> None:
+    x = inputs = keras.Input((None, None, 3))
+    skips = []
+    for _ in range(5):
+        x = L.Conv2D(4, 3, padding="same", activation="relu")(x)
+        skips.append(x)
+        x = L.MaxPooling2D()(x)
+    for skip in skips[::-1]:
+        x = L.Concatenate()([L.UpSampling2D()(x), skip])
+    model = keras.Model(inputs, x)
+    parity = check_parity(model, convert(model))
+    assert parity.passed
+    assert "size 64 x 96" in {d.data for d in parity.differences}
+    assert ((64, 96, 24),) in {d.shapes for d in parity.differences}
+
+
+def test_a_graph_for_one_size_alone_is_found() -> None:
+    model = functional((None, 4), L.Conv1D(3, 3, padding="same"))
+    conversion = convert(model)
+    graph = conversion.model.graph
+    cut = onnx.helper.make_node("Slice", ["whole", "start", "end", "axis"], [graph.output[0].name])
+    for node in graph.node:
+        node.output[:] = ["whole" if name == graph.output[0].name else name for name in node.output]
+    graph.node.append(cut)
+    for name, value in (("start", 0), ("end", 16), ("axis", 1)):
+        graph.initializer.append(numpy_helper.from_array(np.array([value]), name))
+    with pytest.raises(
+        CheckError, match=r"expected output of shape \(2, 21, 3\) as in Keras, got \(2, 16, 3\)"
+    ):
+        check_parity(model, conversion)
+
+
+def test_another_dtype_is_found() -> None:
+    model = functional((4,), L.Dense(3))
+    conversion = convert(model)
+    graph = conversion.model.graph
+    for node in graph.node:
+        node.output[:] = ["single" if name == graph.output[0].name else name for name in node.output]
+    graph.node.append(
+        onnx.helper.make_node("Cast", ["single"], [graph.output[0].name], to=onnx.TensorProto.DOUBLE)
+    )
+    graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.DOUBLE
+    with pytest.raises(CheckError, match="expected dtype float32 as in Keras, got float64"):
+        check_parity(model, conversion)
+
+
+def test_the_advice_of_a_failed_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ParityError, match="the difference is rounding, as in Keras itself"):
+        export_model(MODEL, tmp_path / "model.onnx", rtol=0)
+    from export import export
+
+    def wrong(model: keras.Model, options: Options | None) -> Conversion:
+        conversion = convert(model, options)
+        spoil(conversion, 1e-2)
+        return conversion
+
+    monkeypatch.setattr(export, "convert", wrong)
+    with pytest.raises(ParityError, match="each layer alone is right, so a fold or another optimization"):
+        export_model(MODEL, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []

@@ -51,9 +51,8 @@ def test_the_smaller_of_two_embeddings() -> None:
 
 
 def test_pixels_wherever_the_rescaling_stands() -> None:
-    image = {"shape": (8, 8, 3)}
-    assert of(L.Rescaling(1 / 255), **image) == Domain("numbers", 0.0, 255.0)
-    assert of(L.RandomFlip(), L.Resizing(4, 4), L.Rescaling(1 / 127.5, -1), **image).high == 255.0
+    assert of(L.Rescaling(1 / 255), shape=(8, 8, 3)) == Domain("numbers", 0.0, 255.0)
+    assert of(L.RandomFlip(), L.Resizing(4, 4), L.Rescaling(1 / 127.5, -1), shape=(8, 8, 3)).high == 255.0
     assert of(L.Rescaling(0.1)) == Domain("numbers", -10.0, 10.0)
 
 

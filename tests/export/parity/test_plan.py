@@ -67,7 +67,7 @@ def test_sizes_that_keras_can_run() -> None:
     assert [feed.kind for feed in found if feed.kind.startswith("size")] == [
         "size 8 x 9",
         "size 37 x 39",
-        "size 32 x 64",
+        "size 64 x 96",
     ]
 
 
