@@ -63,6 +63,13 @@ def convert_by_tf2onnx(
         proto, _ = tf2onnx.convert.from_function(call, input_signature=specs, opset=opset)
     except Exception as error:  # tf2onnx raises anything
         raise UserError(f"neither route can convert the model: {reason}; tf2onnx: {error}") from error
+    if len(proto.graph.input) != len(
+        symbolic
+    ):  # it makes inputs of tables and of constants that were captured
+        extra = ", ".join(value.name for value in proto.graph.input if value.name not in input_names(model))
+        raise UserError(
+            f"neither route can convert the model: {reason}; tf2onnx adds inputs to the graph: {extra}"
+        )
     count = len(proto.graph.output)
     if model.outputs is not None and len(keras.tree.flatten(model.outputs)) == count:
         outputs = output_names(model)

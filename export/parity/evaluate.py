@@ -140,11 +140,10 @@ class Evaluator:
         return called
 
     def _call(self, arrays: Inputs) -> list[Any]:
-        if len(arrays) == 1:
-            return keras.tree.flatten(self.model(arrays[0], training=False))
-        return keras.tree.flatten(
-            self.model(keras.tree.pack_sequence_as(self.model.inputs, arrays), training=False)
-        )
+        graph = functional(self.model)
+        structure = self.model.inputs if graph is None else graph.input  # a tensor, a list or a dict of them
+        structured = keras.tree.pack_sequence_as(structure, arrays) if graph or len(arrays) > 1 else arrays[0]
+        return keras.tree.flatten(self.model(structured, training=False))
 
 
 class ReferenceEvaluator:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import keras
+import numpy as np
 
 from export.errors import UserError
 from export.keras_graph import functional, nodes
@@ -18,6 +19,7 @@ from export.parity.oracle import Inputs
 BATCHES = (1, 2, 7, 32, 256)
 QUICK_BATCHES = (1, 3)
 OUT_OF_RANGE = "out of range"
+HUGE = 1e37
 SIZES = (16, 32, 64, 128, 256, 512)  # of dynamic dimensions; the first that Keras runs is taken
 # Numbers in the largest tensor of a batch (64 MiB in float64) and, of random data, in its inputs.
 TENSOR_LIMIT, INPUT_LIMIT = 2**23, 2**19
@@ -48,7 +50,7 @@ class Feed:
 def plan(
     model: keras.Model,
     source: Source,
-    run: Callable[[Inputs], object],
+    run: Callable[[Inputs], Sequence[np.ndarray]],
     batches: Sequence[int] = BATCHES,
     *,
     quick: bool = False,
@@ -91,6 +93,11 @@ def plan(
     return feeds
 
 
+def computes(outputs: Sequence[np.ndarray]) -> bool:
+    """Whether outputs hold numbers; of too small inputs nothing is left, whose maximum is the lowest number there is."""
+    return all(x.size > 0 and (x.dtype.kind != "f" or bool(np.all(np.abs(x) < HUGE))) for x in outputs)
+
+
 def _rows_of_data(source: Source, counts: Sequence[int], total: int, most: int) -> Iterator[Feed]:
     """All rows, first in batches of the sizes in `counts`, then in the largest."""
     start = 0
@@ -118,15 +125,15 @@ def _other_sizes(sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def _working_sizes(
-    model: keras.Model, source: Source, run: Callable[[Inputs], object], rows: int
+    model: keras.Model, source: Source, run: Callable[[Inputs], Sequence[np.ndarray]], rows: int
 ) -> tuple[int, ...]:
-    """Sizes of the dynamic dimensions at which Keras runs."""
-    reason = ""
+    """The smallest sizes of the dynamic dimensions at which Keras computes something."""
+    reason = "nothing is left of them"
     for size in SIZES if source.dynamic else SIZES[:1]:
         sizes = (size,) * len(source.dynamic)
         try:
-            run(source.random(rows, sizes, 0))
-            return sizes
+            if computes(run(source.random(rows, sizes, 0))) or not source.dynamic:
+                return sizes
         except Exception as error:  # layers and backends raise anything
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
     tried = f" of sizes {SIZES[0]} to {SIZES[-1]}" if source.dynamic else ""

@@ -95,6 +95,14 @@ def test_a_subclass_is_called() -> None:
     np.testing.assert_allclose(exact, outputs, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_inputs_in_a_dict(names: str) -> None:
+    inputs = {name: keras.Input((2,), name=name) for name in names}
+    model = keras.Model(inputs, inputs["a"] - inputs["b"])
+    arrays = [np.full((3, 2), ord(tensor.name), np.float32) for tensor in model.inputs]
+    np.testing.assert_array_equal(Evaluator(model)(arrays)[0], -1)
+
+
 def test_layers_that_train_do_not() -> None:
     inputs = keras.Input((6,))
     model = keras.Model(inputs, L.Dropout(0.5)(inputs, training=True))
