@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from statistics import median_low
 
 import keras
 import numpy as np
@@ -205,12 +204,13 @@ class _Check:
             ) from error
 
     def _pooled(self) -> dict[Tensor, float]:
-        """The median of Keras' errors relative to the values' size, over the kinds of regular inputs."""
-        errors: dict[Tensor, list[float]] = {}
+        """Keras' error relative to the values' size, on the kind of regular inputs with the most rows."""
+        most: dict[Tensor, Truth] = {}
         for (tensor, kind), truth in self.truths.items():
-            if kind not in NUDGES and kind != OUT_OF_RANGE and truth.size > 0:
-                errors.setdefault(tensor, []).append(truth.keras_error / truth.size)
-        return {tensor: median_low(values) for tensor, values in errors.items()}
+            is_regular = kind not in NUDGES and kind != OUT_OF_RANGE and truth.size > 0
+            if is_regular and (tensor not in most or truth.rows > most[tensor].rows):
+                most[tensor] = truth
+        return {tensor: truth.keras_error / truth.size for tensor, truth in most.items()}
 
     def _leaves_its_range(self, tensor: Tensor, kind: str) -> bool:
         """Whether inputs from outside the domain make the output so large that no runtime is accurate."""

@@ -7,8 +7,8 @@ For one output, on inputs of one kind, with
     g  the graph in onnxruntime
     s  the root mean square of t
     u  2^-23, a unit in the last place of a float32 (2^-10 for an output in float16, 2^-7 in bfloat16)
-    E  the error of Keras' own arithmetic, max |k - t|; at least s times the median of E / s over all kinds of regular
-       inputs, since a maximum over few numbers is sometimes small by luck
+    E  the error of Keras' own arithmetic, max |k - t|; at least s times E / s of the regular inputs with the most rows,
+       since a maximum over few numbers is sometimes small by luck
     m  for degenerate inputs, how far t moves when the inputs change in their last places; otherwise 0
 
 the graph passes where, for every number,
@@ -46,7 +46,7 @@ class Truth:
 
     Attributes:
         unit: u.
-        jump: by how much of its size Keras may be off before it counts as a step function.
+        jump: by how much of its size Keras may be off before it counts as a step function; inf where it never does.
         count: numbers.
         squares: sum of their squares.
         keras_error: E of this kind alone.
@@ -153,7 +153,7 @@ class Wish:
 
 
 def allowance(truth: Truth, pooled: float) -> float:
-    """4 (E + m) + 32 u s, where `pooled` is the median of E / s over all kinds of regular inputs, or 0."""
+    """4 (E + m) + 32 u s, where `pooled` is E / s of the regular inputs with the most rows, or 0."""
     error = max(truth.keras_error, pooled * truth.size)
     return FACTOR * (error + truth.movement) + UNITS * truth.unit * truth.size
 
@@ -177,7 +177,9 @@ def _keras_errors(t: np.ndarray, k: np.ndarray, truth: Truth) -> tuple[np.ndarra
     error = _distance(k, t)
     finite = np.abs(t[np.isfinite(t)])
     size = float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0
-    far = ~np.isfinite(error) | (error > truth.jump * (size + np.where(np.isfinite(t), np.abs(t), 0)))
+    far = ~np.isfinite(error)
+    if np.isfinite(truth.jump):
+        far |= error > truth.jump * (size + np.where(np.isfinite(t), np.abs(t), 0))
     return np.where(np.isfinite(error), error, 0), far
 
 

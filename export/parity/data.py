@@ -60,7 +60,7 @@ class Source:
         rng = np.random.default_rng([seed, rows, *sizes])
         arrays = []
         for index, (tensor, domain) in enumerate(zip(self.symbolic, self.domains, strict=True)):
-            shape = [rows, *self._shape(tensor, sizes)]
+            shape = [rows, *self.shape(tensor, sizes)]
             array = _draw(
                 rng, domain, shape, wide and not (self.options.raw_pixels and self._is_image(index))
             )
@@ -96,9 +96,10 @@ class Source:
 
     def numbers_in_a_row(self, sizes: Sequence[int]) -> int:
         """How many numbers one row of all inputs has."""
-        return max(1, sum(math.prod(self._shape(x, sizes)) for x in self.symbolic))
+        return max(1, sum(math.prod(self.shape(x, sizes)) for x in self.symbolic))
 
-    def _shape(self, tensor: Any, sizes: Sequence[int]) -> list[int]:
+    def shape(self, tensor: Any, sizes: Sequence[int]) -> list[int]:
+        """The shape of one row of an input."""
         by_axis = dict(zip(self.dynamic, sizes, strict=True))
         return [by_axis[axis] if size is None else size for axis, size in enumerate(tensor.shape[1:], 1)]
 

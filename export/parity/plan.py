@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
 
 from export.errors import UserError
-from export.keras_graph import functional, nodes
+from export.keras_graph import functional, interpret, nodes
 from export.parity.data import DEGENERATE, Source
 from export.parity.oracle import Inputs
 
@@ -86,7 +87,10 @@ def plan(
         like = feeds[0].make()
         feeds += [Feed(kind, len(like[0]), partial(source.degenerate, kind, like)) for kind in DEGENERATE]
     count = fixed or min(2, limit)
+    knows_shapes = _has_shapes(model, source, sizes)
     for other in _other_sizes(sizes):
+        if knows_shapes and not _has_shapes(model, source, other):
+            continue
         name = " x ".join(map(str, other))
         feeds.append(Feed(f"size {name}", count, partial(source.random, count, other, 1), optional=True))
     feeds.append(Feed(OUT_OF_RANGE, count, partial(source.random, count, sizes, 2, wide=True), optional=True))
@@ -94,8 +98,29 @@ def plan(
 
 
 def computes(outputs: Sequence[np.ndarray]) -> bool:
-    """Whether outputs hold numbers; of too small inputs nothing is left, whose maximum is the lowest number there is."""
+    """Whether outputs hold numbers. The maximum over nothing, of inputs that are too small, is the lowest number."""
     return all(x.size > 0 and (x.dtype.kind != "f" or bool(np.all(np.abs(x) < HUGE))) for x in outputs)
+
+
+def _has_shapes(model: keras.Model, source: Source, sizes: tuple[int, ...]) -> bool:
+    """Whether Keras can infer the shapes of all tensors at these sizes.
+
+    It must be asked besides: TensorFlow's convolutions on a CPU run on inputs that are smaller than the kernel, and
+    return what happens to be in memory.
+    """
+    graph = functional(model)
+    if graph is None or not sizes:
+        return True
+    symbols = [keras.KerasTensor((1, *source.shape(x, sizes)), x.dtype) for x in source.symbolic]
+
+    def infer(operation: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Any]:
+        return keras.tree.flatten(operation.compute_output_spec(*args, **kwargs))
+
+    try:
+        interpret(graph, symbols, infer)
+    except Exception:  # layers raise anything
+        return False
+    return True
 
 
 def _rows_of_data(source: Source, counts: Sequence[int], total: int, most: int) -> Iterator[Feed]:
@@ -129,16 +154,17 @@ def _working_sizes(
 ) -> tuple[int, ...]:
     """The smallest sizes of the dynamic dimensions at which Keras computes something."""
     reason = "nothing is left of them"
-    for size in SIZES if source.dynamic else SIZES[:1]:
-        sizes = (size,) * len(source.dynamic)
+    tried = [(size,) * len(source.dynamic) for size in (SIZES if source.dynamic else SIZES[:1])]
+    with_shapes = [sizes for sizes in tried if _has_shapes(model, source, sizes)]
+    for sizes in with_shapes or tried:
         try:
             if computes(run(source.random(rows, sizes, 0))) or not source.dynamic:
                 return sizes
         except Exception as error:  # layers and backends raise anything
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    tried = f" of sizes {SIZES[0]} to {SIZES[-1]}" if source.dynamic else ""
+    which = f" of sizes {SIZES[0]} to {SIZES[-1]}" if source.dynamic else ""
     raise UserError(
-        f"model {model.name!r}: expected inputs that Keras can run, but it fails on random ones{tried}: "
+        f"model {model.name!r}: expected inputs that Keras can run, but it fails on random ones{which}: "
         f"{reason[:200]}; give some of your own with --check-data"
     )
 
