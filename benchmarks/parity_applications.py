@@ -36,7 +36,9 @@ def measure(name: str, quick: bool) -> dict[str, Any]:
     start = time.monotonic()
     conversion = convert(model)
     converted, conversion_peak = time.monotonic() - start, peak_memory() or 0
+    cpu = time.process_time()
     parity = check_parity(model, conversion, quick=quick)
+    cpu = time.process_time() - cpu
     regular = [d for d in parity.differences if d.data.startswith("batch")]
     if not parity.passed:
         print(parity.table(), file=sys.stderr)
@@ -48,7 +50,11 @@ def measure(name: str, quick: bool) -> dict[str, Any]:
         "keras_error": max(d.keras_error / d.size for d in regular),
         "allowance": max(d.allowance / d.size for d in regular),
         "largest_share_of_allowance": max(d.max_abs / d.allowance for d in parity.differences),
-        "seconds": {"conversion": round(converted, 1), "parity": round(parity.seconds, 1)},
+        "seconds": {
+            "conversion": round(converted, 1),
+            "parity": round(parity.seconds, 1),
+            "parity_cpu": round(cpu, 1),  # of all cores together
+        },
         "peak_gib": {
             "model": round(before / 2**30, 2),
             "conversion": round(conversion_peak / 2**30, 2),

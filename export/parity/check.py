@@ -220,15 +220,20 @@ class _Check:
     def differences(self) -> list[Difference]:
         """Judge all that was compared."""
         pooled = self._pooled()
-        return [
-            _difference(
-                tensor, kind, optimizations, deviation, self.truths[tensor, kind], pooled.get(tensor, 0.0)
-            )
-            for (tensor, kind, optimizations), deviation in sorted(
-                self.deviations.items(), key=lambda x: x[0][2]
-            )
-            if not self._leaves_its_range(tensor, kind)
-        ]
+        result = []
+        for (tensor, kind, optimizations), deviation in sorted(
+            self.deviations.items(), key=lambda x: x[0][2]
+        ):
+            if not self._leaves_its_range(tensor, kind):
+                truth = self.truths[tensor, kind]
+                result.append(
+                    _difference(tensor, kind, optimizations, deviation, truth, pooled.get(tensor, 0.0))
+                )
+            elif optimizations == "on":
+                self.notes.append(
+                    f"{tensor[0]!r} was not compared on inputs out of range: it grows by more than {GROWTH:g} times"
+                )
+        return result
 
     def judged_examples(self) -> list[Example]:
         """The examples, with what each output may be off."""
