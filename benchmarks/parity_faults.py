@@ -5,10 +5,10 @@ usage: python -m benchmarks.parity_faults [--faults 45] [CASE ...]
 Each case of benchmarks/parity_models.py is converted, checked (it has to pass) and then spoiled, one fault of
 benchmarks/injected_faults.py at a time: a number of a weight, exchanged channels, a weight rounded to float16, an
 epsilon, a pad, an axis, an activation or a residual connection left out, NaN for some inputs, images of a batch that
-depend on each other, and so on. A fault *matters* if it moves what goes into the final softmax or sigmoid (otherwise the
-output) by more than 1e-4 of its root mean square, makes a NaN or flips a class, on inputs that the check doesn't draw:
-real images where there are any. The check has to find all of them. It takes a quarter of an hour; MNIST has to be in
-$KERASNORM_DATA or Keras' cache.
+depend on each other, and so on. A fault *matters* if it moves what goes into the final softmax or sigmoid (otherwise
+the output) by more than 1e-4 of its root mean square, makes a NaN or flips a class, on inputs that the check doesn't
+draw: real images where there are any. The check has to find all of them. It takes a quarter of an hour; MNIST has to be
+in $KERASNORM_DATA or Keras' cache.
 """
 
 from __future__ import annotations
