@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from export.errors import UserError
+from kerasnorm.plot_text import set_literal, shorten, wrap
 
 
 def light_colors(count: int) -> list[str]:
@@ -54,7 +55,7 @@ def plot_shared(values: np.ndarray, sets: Sequence[tuple[str, range, range]], ti
     axes.set_aspect("equal")
     axes.set_frame_on(False)
     axes.set_title(title)
-    return figure
+    return set_literal(figure)
 
 
 def plot_misclassified(
@@ -70,40 +71,34 @@ def plot_misclassified(
     """Plot a grid of misclassified images, each with a caption such as 'pred=6 act=5'.
 
     Args:
-        images: (n, height, width), (n, height, width, 1) or (n, height, width, 3), in uint8 with pixels 0..255 or as
-            floats in 0..1, see `unnormalize`. The first rows * columns images are shown. For fewer images, the grid
-            is smaller.
+        images: (n, height, width) or (n, height, width, channels), pixels 0..255, or floats 0..1, see `unnormalize`.
+            The first rows * columns images are shown. For fewer images, the grid is smaller. Of 2 or 4 channels the
+            last one, such as alpha, is left out; of more, the mean is shown.
         predicted: predicted classes, (n,).
         actual: labels, (n,).
-        class_names: names to show instead of the numbers of the classes.
+        class_names: names to show instead of the numbers of the classes; long ones are shortened.
         rows: maximum number of rows.
         columns: maximum number of columns.
         title: title of the figure.
 
     Raises:
-        UserError: the shapes don't match, or pixels are out of range.
+        UserError: the shapes don't match, or pixels are not in 0..255.
     """
     images = np.asarray(images)
-    if len(images) and (images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3))):
+    if len(images) and (images.ndim not in (3, 4) or 0 in images.shape):
         raise UserError(
-            "images: expected (n, height, width) or (n, height, width, channels) with 1 or 3 channels, "
-            f"got {images.shape}"
+            f"images: expected (n, height, width) or (n, height, width, channels), got {images.shape}"
         )
     if not len(images) == len(predicted) == len(actual):
         raise UserError(
             f"plot_misclassified: expected a prediction and a label for each image, got {len(images)} images, "
             f"{len(predicted)} predictions and {len(actual)} labels"
         )
-    if images.dtype != np.uint8 and images.size and not (images.min() >= 0 and images.max() <= 1):
-        raise UserError(
-            f"images: expected uint8 or floats in 0..1, got {images.dtype} in {images.min():g}..{images.max():g}; "
-            "undo their normalization with unnormalize"
-        )
     shown = min(len(images), rows * columns)
     columns = min(columns, max(shown, 1))
     rows = max(1, math.ceil(shown / columns))
     figure = Figure(figsize=(max(1.6 * columns, 4), 1.75 * rows + 0.5), layout="constrained")
-    figure.suptitle(title)
+    figure.suptitle(wrap(title, max(1.6 * columns, 4)))
     grid: list[Axes] = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in grid:
         axes.set_axis_off()
@@ -111,16 +106,39 @@ def plot_misclassified(
         grid[0].text(
             0.5, 0.5, "no misclassified images", ha="center", va="center", transform=grid[0].transAxes
         )
+    pixels = _displayable(images[:shown])
     for index in range(shown):
-        image = images[index].squeeze(-1) if images.shape[-1] == 1 and images.ndim == 4 else images[index]
-        grid[index].imshow(image, cmap="gray", vmin=0, vmax=255 if images.dtype == np.uint8 else 1)
-        labels = [
-            class_names[int(label)] if class_names else str(int(label))
-            for label in (predicted[index], actual[index])
-        ]
+        grid[index].imshow(pixels[index], cmap="gray", vmin=0, vmax=255 if pixels.dtype == np.uint8 else 1)
+        labels = [_name(int(label), class_names) for label in (predicted[index], actual[index])]
         separator = " " if len("".join(labels)) <= 6 else "\n"
         grid[index].set_title(f"pred={labels[0]}{separator}act={labels[1]}", fontsize=10)
-    return figure
+    return set_literal(figure)
+
+
+def _displayable(images: np.ndarray) -> np.ndarray:
+    """Return images as matplotlib takes them: grey (n, height, width) or RGB, in uint8 or as floats 0..1."""
+    low, high = (images.min(), images.max()) if images.size else (0, 0)
+    if not (low >= 0 and high <= 255):
+        raise UserError(
+            f"images: expected pixels 0..255 or floats 0..1, got {images.dtype} in {low:g}..{high:g}; "
+            "undo their normalization with unnormalize"
+        )
+    channels = images.shape[3] if images.ndim == 4 else 1
+    if channels in (2, 4):
+        images = images[..., :-1]
+    elif channels > 4:
+        images = images.mean(axis=-1, keepdims=True, dtype=np.float64).astype(images.dtype)
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
+    if images.dtype == np.uint8:
+        return images
+    is_fraction = images.dtype.kind == "b" or (images.dtype.kind == "f" and high <= 1)
+    return images.astype(np.float64) / (1 if is_fraction else 255)
+
+
+def _name(label: int, class_names: Sequence[str] | None) -> str:
+    known = class_names is not None and 0 <= label < len(class_names)
+    return shorten(str(class_names[label]), 15) if known and class_names else str(label)
 
 
 def unnormalize(

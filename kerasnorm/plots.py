@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from export.errors import UserError
+from kerasnorm.plot_text import drawable, set_literal, shorten, wrap
 
 # Colours of Okabe and Ito's palette, which colour-blind people can tell apart. Line styles repeat the distinction.
 TRAIN = {"color": "#0072B2", "linestyle": "--", "label": "train"}
@@ -21,40 +22,42 @@ STYLES = ("-", "--", "-.", ":")
 
 
 def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figure:
-    """Plot the training and test loss and accuracy of one run over its epochs, and mark changes of the learning rate.
+    """Plot the training and test loss and a metric of one run over its epochs, and mark changes of the learning rate.
 
     Args:
-        history: values for each epoch, as in Keras' `History.history`: `accuracy`, `val_accuracy`, and either
-            `cross_entropy` and `val_cross_entropy` (the loss without penalties) or `loss` and `val_loss`. Changes of
-            `learning_rate` are marked if it is there.
+        history: values for each epoch, as in Keras' `History.history`. The loss is `cross_entropy` (without penalties)
+            or else `loss`. The metric is `accuracy`, or else the first accuracy such as `binary_accuracy`, or else the
+            first metric; without one, only the loss is plotted. The values of the test images are those of
+            `val_loss` and so on, if there are any. Changes of `learning_rate` are marked if it is there.
         title: title of the figure.
 
     Raises:
-        UserError: a required series is missing or empty.
+        UserError: there is no loss.
     """
     loss = "cross_entropy" if "cross_entropy" in history else "loss"
-    missing = [
-        key for key in (loss, f"val_{loss}", "accuracy", "val_accuracy") if not len(history.get(key, []))
-    ]
-    if missing:
-        raise UserError(f"plot_curves: expected {', '.join(missing)} in the history, got {sorted(history)}")
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    loss_label = "cross-entropy" if loss == "cross_entropy" else "loss"
-    for axes, key, label, scale in ((left, loss, loss_label, 1.0), (right, "accuracy", "accuracy, %", 100.0)):
+    if not len(history.get(loss, [])):
+        raise UserError(f"plot_curves: expected {loss} in the history, got {sorted(history)}")
+    keys = [loss, *_metric(history, loss)]
+    figure = Figure(figsize=(5 * len(keys), 4), layout="constrained")
+    for axes, key in zip(figure.subplots(1, len(keys), squeeze=False)[0], keys, strict=True):
+        scale = 100.0 if _is_accuracy(key) else 1.0
+        label = "cross-entropy" if key == "cross_entropy" else key.replace("_", " ")
         epochs = np.arange(1, len(history[key]) + 1)
         marker = "o" if len(epochs) == 1 else None
         axes.plot(epochs, np.multiply(history[key], scale), marker=marker, **TRAIN)
-        axes.plot(epochs, np.multiply(history[f"val_{key}"], scale), marker=marker, **TEST)
-        _label(axes, "epoch", label)
+        test = history.get(f"val_{key}", [])
+        if len(test):  # fewer than epochs if they are evaluated every few epochs only
+            evaluated = epochs[len(epochs) // len(test) - 1 :: max(1, len(epochs) // len(test))][: len(test)]
+            axes.plot(evaluated, np.multiply(test, scale), marker=marker, **TEST)
+        _label(axes, "epoch", f"{label}, %" if _is_accuracy(key) else label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlim(0.5, len(epochs) + 0.5)
         _mark_learning_rates(axes, history.get("learning_rate", []), at_top=key == loss)
         axes.legend(loc="center right", frameon=True)
-    if np.all(np.concatenate([history[loss], history[f"val_{loss}"]]) > 0):
-        _set_log_scale(left)  # the loss falls most in the first epochs
-    figure.suptitle(title)
-    return figure
+        if key == loss and np.all(np.concatenate([history[key], test]) > 0):
+            _set_log_scale(axes)  # the loss falls most in the first epochs
+    figure.suptitle(wrap(title, 5 * len(keys)))
+    return set_literal(figure)
 
 
 def plot_overlaid(values: Mapping[str, Sequence[Sequence[float]]], label: str, title: str = "") -> Figure:
@@ -79,12 +82,19 @@ def plot_overlaid(values: Mapping[str, Sequence[Sequence[float]]], label: str, t
     for (name, runs), color, style in zip(values.items(), itertools.cycle(COLORS), itertools.cycle(STYLES)):
         epochs = np.arange(1, len(runs[0]) + 1)
         marker = "o" if len(epochs) == 1 else None
-        axes.plot(epochs, np.mean(runs, axis=0), color=color, linestyle=style, marker=marker, label=name)
+        axes.plot(
+            epochs,
+            np.mean(runs, axis=0),
+            color=color,
+            linestyle=style,
+            marker=marker,
+            label=shorten(name, 40),
+        )
         axes.fill_between(
             epochs, np.min(runs, axis=0), np.max(runs, axis=0), color=color, alpha=0.18, linewidth=0
         )
     _label(axes, "epoch", label)
-    axes.set_title(title)
+    axes.set_title(wrap(title, 6.5))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if "%" in label:
         # The axis starts above the first epochs, which would squeeze the differences between the models.
@@ -94,7 +104,7 @@ def plot_overlaid(values: Mapping[str, Sequence[Sequence[float]]], label: str, t
     elif min(np.min(runs) for runs in values.values()) > 0:
         _set_log_scale(axes)
     axes.legend()
-    return figure
+    return set_literal(figure)
 
 
 def plot_settings(
@@ -126,19 +136,34 @@ def plot_settings(
     ):
         positions = np.arange(len(names)) + shift
         means = [np.mean(runs) for runs in of_model.values()]
-        axes.plot(positions, means, color=color, linestyle=style, label=name)
+        axes.plot(positions, means, color=color, linestyle=style, label=shorten(name, 40))
         for position, runs in zip(positions, of_model.values(), strict=True):
             axes.plot([position] * len(runs), runs, "o", color=color, markersize=5)
-    axes.set_xticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), [drawable(shorten(name, 20)) for name in names])
     _label(axes, xlabel, label)
-    axes.set_title(title)
+    axes.set_title(wrap(title, 6.5))
     axes.legend()
-    return figure
+    return set_literal(figure)
+
+
+def _metric(history: Mapping[str, Sequence[float]], loss: str) -> list[str]:
+    """The key of the metric that is plotted beside the loss, if there is one."""
+    others = {loss, "loss", "learning_rate", "epoch", "seconds"}
+    keys = [
+        key
+        for key, values in history.items()
+        if key not in others and not key.startswith("val_") and len(values)
+    ]
+    return sorted(keys, key=lambda key: (key != "accuracy", not _is_accuracy(key)))[:1]
+
+
+def _is_accuracy(key: str) -> bool:
+    return key == "acc" or key.endswith("accuracy")
 
 
 def _label(axes: Axes, xlabel: str, ylabel: str) -> None:
-    axes.set_xlabel(xlabel)
-    axes.set_ylabel(ylabel)
+    axes.set_xlabel(shorten(xlabel, 60))
+    axes.set_ylabel(shorten(ylabel, 40))
     axes.grid(alpha=0.3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)

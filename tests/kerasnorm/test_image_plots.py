@@ -26,10 +26,45 @@ def test_image_grid_of_any_number_of_images(count: int, channels: tuple[int, ...
 def test_image_grid_of_unusable_images() -> None:
     with pytest.raises(ValueError, match="2 images, 1 predictions and 2 labels"):
         plot_misclassified(np.zeros((2, 4, 4), np.uint8), [1], [1, 2])
-    with pytest.raises(ValueError, match=r"expected uint8 or floats in 0..1, got float64 in -1..1"):
+    with pytest.raises(ValueError, match=r"expected pixels 0..255 or floats 0..1, got float64 in -1..1"):
         plot_misclassified(np.array([[[-1.0, 1.0]]]), [1], [1])
-    with pytest.raises(ValueError, match=r"with 1 or 3 channels, got \(2, 4, 4, 2\)"):
-        plot_misclassified(np.zeros((2, 4, 4, 2), np.uint8), [1, 1], [1, 2])
+    with pytest.raises(ValueError, match=r"\(n, height, width, channels\), got \(2, 16\)"):
+        plot_misclassified(np.zeros((2, 16), np.uint8), [1, 1], [1, 2])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize(("channels", "shown"), [(2, [0]), (4, [0, 1, 2]), (5, [0, 1, 2, 3, 4])])
+def test_image_grid_of_other_channels(channels: int, shown: list[int], dtype: str) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (3, 7, 9, channels)).astype(dtype)
+    figure = plot_misclassified(images, [1] * 3, [2] * 3)
+    array = np.asarray(figure.axes[0].images[0].get_array(), np.float64)
+    expected = images[0].astype("float64")[..., shown]
+    expected = expected if channels == 4 else expected.mean(-1)
+    np.testing.assert_allclose(array * (1 if dtype == "uint8" else 255), expected, rtol=1e-6, atol=1)
+    figure.savefig(BytesIO())
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("dtype", "scale"), [("float32", 1), ("float64", 255), ("int64", 255), ("bool", 1)])
+def test_image_grid_of_other_dtypes(dtype: str, scale: int, channels: int) -> None:
+    fractions = np.random.default_rng(0).uniform(0, 1, (2, 5, 5, channels))
+    images = (fractions > 0.5 if dtype == "bool" else scale * fractions).astype(dtype)
+    figure = plot_misclassified(images, [1, 1], [2, 2])
+    array = np.asarray(figure.axes[1].images[0].get_array())
+    np.testing.assert_allclose(array, images[1].squeeze() / scale, rtol=1e-6, atol=1e-6)
+    figure.savefig(BytesIO())
+
+
+def test_class_names_of_any_length_and_script(recwarn: pytest.WarningsRecorder) -> None:
+    names = ["$x_{", "a very long name of a class of images", "日本"]
+    figure = plot_misclassified(
+        np.zeros((3, 4, 4), np.uint8), [0, 1, 2], [1, 2, 7], class_names=names, title="$" * 200
+    )
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[0] == "pred=$x_{\nact=a very … images"
+    assert titles[2].endswith("act=7")
+    figure.savefig(BytesIO())
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_unnormalize_inverts_normalization() -> None:

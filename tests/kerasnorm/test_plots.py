@@ -1,3 +1,5 @@
+from io import BytesIO
+
 import numpy as np
 import pytest
 from matplotlib.lines import Line2D
@@ -37,9 +39,55 @@ def test_curves_prefer_the_loss_without_penalties() -> None:
     np.testing.assert_allclose(y_of(loss.lines[0]), [3, 2, 1])
 
 
-def test_curves_of_incomplete_history() -> None:
-    with pytest.raises(ValueError, match="expected val_accuracy in the history"):
-        plot_curves({key: values for key, values in HISTORY.items() if key != "val_accuracy"})
+def test_curves_without_validation() -> None:
+    loss, accuracy = plot_curves({key: HISTORY[key] for key in ("loss", "accuracy")}).axes
+    for axes in (loss, accuracy):
+        assert [line.get_label() for line in axes.lines] == ["train"]
+    np.testing.assert_allclose(y_of(accuracy.lines[0]), [70, 80, 90])
+
+
+def test_curves_with_validation_every_other_epoch() -> None:
+    loss = plot_curves({"loss": [4.0, 3.0, 2.0, 1.0, 0.5], "val_loss": [3.5, 1.5]}).axes[0]
+    assert np.asarray(loss.lines[1].get_xdata()).tolist() == [2, 4]
+    assert y_of(loss.lines[1]).tolist() == [3.5, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("keys", "label", "value"),
+    [
+        (("mae", "binary_accuracy", "val_mae", "val_binary_accuracy"), "binary accuracy, %", 50),
+        (("auc", "accuracy"), "accuracy, %", 50),
+        (("acc",), "acc, %", 50),
+        (("mae", "val_mae"), "mae", 0.5),
+    ],
+)
+def test_curves_of_another_metric(keys: tuple[str, ...], label: str, value: float) -> None:
+    axes = plot_curves({"loss": [1.0, 0.5], **{key: [0.5, 0.5] for key in keys}}).axes[1]
+    assert axes.get_ylabel() == label
+    assert y_of(axes.lines[0]).tolist() == [value, value]
+    assert len(axes.lines) == (2 if any(key.startswith("val_") for key in keys) else 1)
+
+
+def test_curves_of_the_loss_alone() -> None:
+    figure = plot_curves({"loss": [1.0, -0.5], "learning_rate": [0.1, 0.1]})
+    assert len(figure.axes) == 1
+    assert figure.axes[0].get_yscale() == "linear"
+    figure.savefig(BytesIO())
+    histories: list[dict[str, list[float]]] = [{}, {"accuracy": [0.5]}, {"loss": []}]
+    for history in histories:
+        with pytest.raises(ValueError, match="plot_curves: expected loss in the history, got"):
+            plot_curves(history)
+
+
+@pytest.mark.parametrize("name", ["costs $5", "$x_{$", "$\\frac$", "日本語 ελληνικά", "x" * 300])
+def test_names_are_drawn_as_they_are(name: str, recwarn: pytest.WarningsRecorder) -> None:
+    for figure in (
+        plot_curves(HISTORY, name),
+        plot_overlaid({name: [[1.0, 2.0]]}, name, name),
+        plot_settings({name: {name: [1.0]}}, name, name, name),
+    ):
+        figure.savefig(BytesIO())
+    assert [str(warning.message) for warning in recwarn] == []
 
 
 def test_overlaid_shows_means_and_ranges() -> None:
