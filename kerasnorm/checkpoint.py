@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.errors import UserError
+from export.errors import CheckError, UserError
 from export.files import write_whole
 from kerasnorm import rundir
 
@@ -65,9 +65,15 @@ def _state(model: keras.Model) -> dict[str, Any]:
 class ProgressSaver(keras.callbacks.Callback):
     """Save history.csv, then checkpoint.npz, after each epoch.
 
+    A loss that is NaN or infinite ends the training. Its epoch is in history.csv, but the checkpoint is that of the
+    epoch before.
+
     Args:
         path: the run directory.
         history: the rows of the epochs that are already done; each epoch appends its own.
+
+    Raises:
+        CheckError: a loss is NaN or infinite.
     """
 
     def __init__(self, path: Path, history: list[dict[str, float]]) -> None:
@@ -85,4 +91,10 @@ class ProgressSaver(keras.callbacks.Callback):
         values.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
         self.history.append({**values, "epoch": epoch + 1, "seconds": seconds})
         rundir.write_history(self.path, self.history)
+        if not rundir.is_finite(self.history[-1]):
+            raise CheckError(
+                f"{self.path}: expected a finite loss, got {values['loss']:g} in training and {values['val_loss']:g} "
+                f"in the test of epoch {epoch + 1}; to continue after epoch {epoch}, give --resume and a "
+                f"--learning-rate below {values['learning_rate']:g}"
+            )
         save_checkpoint(self.path, self.model, epoch + 1)

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from export.errors import UserError
-from kerasnorm.norms import Norm, get_norm, with_groups
+from kerasnorm.norms import Norm, check_groups, get_norm
 from kerasnorm.regularizers import l1l2
 
 
@@ -173,15 +173,4 @@ def _check_arguments(
         raise UserError(f"dropout: expected 0 <= dropout < 1, got {dropout}")
     if penalize not in ("kernels", "all"):
         raise UserError(f"penalize: expected 'kernels' or 'all', got {penalize!r}")
-    if groups is not None and not norm.has_groups:
-        raise UserError(
-            f"groups: expected None for norm {norm.key!r}, got {groups}; "
-            f"normalizations with groups: {', '.join(with_groups())}"
-        )
-    if norm.has_groups and groups is None and filters % 4:
-        raise UserError(
-            f"filters: expected a multiple of 4 (groups of 4 channels), got {filters}; or set groups"
-        )
-    if groups is not None and (groups < 1 or filters % groups):
-        divisors = [number for number in range(1, filters + 1) if filters % number == 0]
-        raise UserError(f"groups: expected a divisor of filters={filters} ({divisors}), got {groups}")
+    check_groups(norm.key, groups, filters)

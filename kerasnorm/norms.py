@@ -161,3 +161,29 @@ def get_norm(key: str) -> Norm:
 def with_groups() -> list[str]:
     """Return the keys of the normalizations that divide the channels into groups."""
     return [key for key, norm in NORMS.items() if norm.has_groups]
+
+
+def check_groups(key: str, groups: int | None, filters: int) -> None:
+    """Check the number of groups of a normalization.
+
+    Args:
+        key: a key of NORMS.
+        groups: number of groups; None: groups of 4 channels, if the normalization has groups.
+        filters: number of channels.
+
+    Raises:
+        UserError: the normalization has no groups, or their number does not divide `filters`.
+    """
+    norm = get_norm(key)
+    if groups is not None and not norm.has_groups:
+        raise UserError(
+            f"groups: expected None for norm {norm.key!r}, got {groups}; "
+            f"normalizations with groups: {', '.join(with_groups())}"
+        )
+    if norm.has_groups and groups is None and filters % 4:
+        raise UserError(
+            f"filters: expected a multiple of 4 (groups of 4 channels), got {filters}; or set groups"
+        )
+    if groups is not None and (groups < 1 or filters % groups):
+        divisors = [number for number in range(1, filters + 1) if filters % number == 0]
+        raise UserError(f"groups: expected a divisor of filters={filters} ({divisors}), got {groups}")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +16,7 @@ from kerasnorm.data import Dataset
 
 if TYPE_CHECKING:
     import keras
+    from matplotlib.figure import Figure
 
     from kerasnorm.callbacks import MisclassifiedImages
 
@@ -29,6 +33,8 @@ def save_results(
 ) -> None:
     """Write everything that follows the last epoch; metrics.json is last and marks the run as complete.
 
+    The model is first. A plot that can't be drawn is left out, with a line on stderr.
+
     Args:
         path: the run directory.
         model: the trained model, of stock Keras layers.
@@ -42,21 +48,9 @@ def save_results(
         UserError: a file can't be written.
         CheckError: the ONNX model differs from the Keras model; the run is complete except for model.onnx.
     """
-    from kerasnorm.image_plots import plot_misclassified
-    from kerasnorm.plots import plot_curves
-
-    series = {key: [row[key] for row in history] for key in rundir.COLUMNS}
-    curves = plot_curves(series, f"{model.name}: {data.name}, {len(history)} epochs, seed {seed}")
-    images = plot_misclassified(
-        wrong.images,
-        wrong.predicted,
-        wrong.actual,
-        class_names=data.class_names,
-        title=f"{model.name}: {len(wrong.indices)} of {wrong.count} misclassified",
-    )
     write_whole(path / rundir.MODEL, model.save)
-    write_whole(path / rundir.CURVES, lambda file: curves.savefig(file, dpi=120))
-    write_whole(path / rundir.MISCLASSIFIED, lambda file: images.savefig(file, dpi=120))
+    _write_plot(path / rundir.CURVES, lambda: _curves(model, data, history, seed))
+    _write_plot(path / rundir.MISCLASSIFIED, lambda: _misclassified(model, data, wrong))
     failure: CheckError | None = None
     if export:
         try:
@@ -67,6 +61,37 @@ def save_results(
     (path / rundir.CHECKPOINT).unlink(missing_ok=True)
     if failure is not None:
         raise failure
+
+
+def _write_plot(path: Path, draw: Callable[[], Figure]) -> None:
+    """Write a plot; if it can't be drawn, say so, because a finished training counts more than its picture."""
+    image = io.BytesIO()
+    try:
+        draw().savefig(image, format="png", dpi=120)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"{path}: not written, because it can't be drawn: {reason}", file=sys.stderr)
+        return
+    write_whole(path, lambda file: file.write_bytes(image.getbuffer()))
+
+
+def _curves(model: keras.Model, data: Dataset, history: list[dict[str, float]], seed: int) -> Figure:
+    from kerasnorm.plots import plot_curves
+
+    series = {key: [row[key] for row in history] for key in rundir.COLUMNS}
+    return plot_curves(series, f"{model.name}: {data.name}, {len(history)} epochs, seed {seed}")
+
+
+def _misclassified(model: keras.Model, data: Dataset, wrong: MisclassifiedImages) -> Figure:
+    from kerasnorm.image_plots import plot_misclassified
+
+    return plot_misclassified(
+        wrong.images,
+        wrong.predicted,
+        wrong.actual,
+        class_names=data.class_names,
+        title=f"{model.name}: {len(wrong.indices)} of {wrong.count} misclassified",
+    )
 
 
 def metrics(model: keras.Model, history: list[dict[str, float]], misclassified: int) -> dict[str, Any]:

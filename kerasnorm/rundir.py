@@ -12,24 +12,32 @@
 
 A file is written completely or not at all. history.csv is written before checkpoint.npz, so a run that is killed
 between the two has one row too many, never one too few: the checkpoint decides, and the row is dropped.
+
+The last row of a run that diverged has a loss that is NaN or infinite, and the checkpoint is that of the epoch before.
+Such a run can be resumed with another learning rate.
+
+A process holds the lock of the directory while it works in it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import io
 import json
+import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import kerasnorm
 from export.errors import UserError
-from export.files import write_json, write_text
+from export.files import temporary_files, write_json, write_text
 from kerasnorm.data import Dataset
+from kerasnorm.lock import LOCK, check_unlocked, locked
 from kerasnorm.recipes import Recipe
 
 CONFIG, HISTORY, CHECKPOINT = "config.json", "history.csv", "checkpoint.npz"
@@ -44,6 +52,19 @@ COLUMNS = (
 
 # A run can be resumed only with the same values of these; the rest of config.json is for the reader.
 _SAME = ("norm", "recipe", "seed", "data")
+
+
+def default_path(norm: str, data: str, recipe: Recipe, seed: int, folder: Path = Path("runs")) -> Path:
+    """Return the directory of a run if none is given: FOLDER/NORM-DATA-RECIPE-seedSEED.
+
+    Args:
+        norm: a key of NORMS.
+        data: name of the data set, see `Dataset.name`.
+        recipe: the recipe.
+        seed: the seed.
+        folder: where the run directories are.
+    """
+    return folder / f"{norm}-{data}-{recipe.name}-seed{seed}"
 
 
 def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
@@ -76,8 +97,44 @@ def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, A
     }
 
 
-def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> bool:
-    """Prepare the run directory for a run with `config`.
+def check_usable(path: Path, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
+    """Raise unless a run can be started or resumed in a directory. Nothing is changed.
+
+    Args:
+        path: the run directory.
+        settings: the content of config.json, or as much of it as is known.
+        resume: continue the run in the directory, if there is one.
+        overwrite: remove the files of the run in the directory.
+
+    Raises:
+        UserError: the directory holds other files or another run, or another process uses it.
+    """
+    _check(path, settings, resume, overwrite)
+    if path.is_dir() and not is_complete(path):
+        check_unlocked(path)
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Make the run directory if it is missing, hold its lock, and remove what a killed process left half-written.
+
+    Raises:
+        UserError: the directory can't be made, or another process uses it.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot make the run directory: {error.strerror}; name another with --out"
+        ) from error
+    with locked(path):
+        for file in _leftovers(path):
+            file.unlink(missing_ok=True)
+        yield
+
+
+def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> None:
+    """Write config.json for a new run, or check it for one that is resumed. The directory is `claimed`.
 
     Args:
         path: the run directory.
@@ -85,38 +142,82 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
         resume: continue the run in the directory, if there is one.
         overwrite: remove the files of the run in the directory.
 
-    Returns:
-        Whether the run to resume is already complete.
-
     Raises:
-        UserError: the directory is not empty, holds another run or something else, or can't be written.
+        UserError: as in `check_usable`, or a file can't be written.
     """
+    if _check(path, config, resume, overwrite) and resume:
+        _accept_learning_rate(path, config)
+        return
+    # metrics.json, which marks the old run as complete, goes first; config.json stays until it is replaced.
+    for name in reversed(FILES[1:]):
+        (path / name).unlink(missing_ok=True)
+    write_json(path / CONFIG, config)
+
+
+def is_complete(path: Path) -> bool:
+    """Whether the run in a directory is finished."""
+    return (path / METRICS).exists()
+
+
+def is_finite(row: Mapping[str, float]) -> bool:
+    """Whether the losses of an epoch are finite; if not, the run has diverged."""
+    return math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])
+
+
+def _leftovers(path: Path) -> list[Path]:
+    """The temporary files of the run's files. Whoever holds the lock can be sure that their process is dead."""
+    return [file for name in FILES for file in temporary_files(path / name)]
+
+
+def _check(path: Path, settings: Mapping[str, Any], resume: bool, overwrite: bool) -> bool:
+    """Return whether the directory holds a run; raise if it is not the one to resume or to replace."""
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: expected a directory for the run, got a file; name another with --out")
-    taken = path.is_dir() and any(path.iterdir())
-    if taken and not resume and not overwrite:
+    # A process that is killed before config.json is there leaves at most these.
+    if not path.is_dir() or not set(path.iterdir()) - {path / LOCK, *_leftovers(path)}:
+        return False
+    if not resume and not overwrite:
         raise UserError(
             f"{path}: expected a new directory, got one with files; give --resume to continue its run, "
             "--overwrite to replace it, or --out to use another directory"
         )
-    if taken and not (path / CONFIG).exists():
+    if not (path / CONFIG).exists():
         raise UserError(
             f"{path}: expected a run directory, got one without {CONFIG}; name another with --out"
         )
-    if taken and resume:
-        check_same(path, config)
-        return (path / METRICS).exists()
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        # metrics.json, which marks the old run as complete, goes first; config.json stays until it is replaced.
-        for name in reversed(FILES[1:]):
-            (path / name).unlink(missing_ok=True)
-    except OSError as error:
+    if resume:
+        _check_resumable(path, settings)
+    return True
+
+
+def _diverged(path: Path) -> bool:
+    rows = read_history(path)
+    return bool(rows) and not is_finite(rows[-1])
+
+
+def _check_resumable(path: Path, settings: Mapping[str, Any]) -> None:
+    if not _diverged(path):
+        check_same(path, settings)
+        return
+    old, new = read_json(path / CONFIG)["recipe"], settings["recipe"]
+    check_same(path, {**settings, "recipe": {**new, "learning_rate": old["learning_rate"]}})
+    if new["learning_rate"] == old["learning_rate"]:
         raise UserError(
-            f"{path}: cannot make the run directory: {error.strerror}; name another with --out"
-        ) from error
-    write_json(path / CONFIG, config)
-    return False
+            f"{path}: expected another learning rate than {new['learning_rate']:g}, with which the loss became NaN or "
+            "infinite; give --resume and a smaller --learning-rate, or --overwrite to start again"
+        )
+
+
+def _accept_learning_rate(path: Path, config: Mapping[str, Any]) -> None:
+    """Let a run that diverged go on with the learning rate of `config`; config.json keeps the earlier one, too."""
+    if not _diverged(path):
+        return
+    old, rows = read_json(path / CONFIG), read_history(path)
+    earlier = {"epoch": rows[-1]["epoch"], "learning_rate": old["recipe"]["learning_rate"]}
+    new = {**old, "recipe": config["recipe"], "diverged": [*old.get("diverged", []), earlier]}
+    # In this order: a run that is killed in between diverges again with the old rate.
+    write_history(path, rows[:-1])
+    write_json(path / CONFIG, new)
 
 
 def check_same(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from export.errors import UserError
 from kerasnorm import rundir
-from kerasnorm.data import Dataset, hold_out, load_data
+from kerasnorm.data import NAMES, Dataset, hold_out, load_data
+from kerasnorm.norms import check_groups
 from kerasnorm.recipes import Recipe, get_recipe
 
 if TYPE_CHECKING:
@@ -54,13 +56,14 @@ def train(
         The run directory.
 
     Raises:
-        UserError: an argument, the data or the directory can't be used.
-        CheckError: the ONNX model differs from the Keras model; the run is complete except for model.onnx.
+        UserError: an argument, the data or the directory can't be used, or another process trains in the directory.
+        CheckError: the loss became NaN or infinite, and `resume` continues with another learning rate; or the ONNX
+            model differs from the Keras model, and the run is complete except for model.onnx.
         KeyboardInterrupt: the run was interrupted; the message says how to continue it.
     """
-    recipe = get_recipe(recipe).for_norm(norm)
-    if not 0 <= seed < 2**31:
-        raise UserError(f"seed: expected 0 to {2**31 - 1}, got {seed}")
+    recipe = check_arguments(
+        norm, data, recipe, seed=seed, held_out=held_out, out=out, resume=resume, overwrite=overwrite
+    )
     dataset = load_data(data)
     if held_out:
         dataset = hold_out(dataset, held_out)
@@ -77,20 +80,60 @@ def train(
     # Built before the directory is touched: it raises if there is no such network.
     model = speed_up(recipe.build_model(norm, dataset), parts)
 
-    path = Path(out) if out is not None else Path("runs") / f"{norm}-{dataset.name}-{recipe.name}-seed{seed}"
+    path = Path(out) if out is not None else rundir.default_path(norm, dataset.name, recipe, seed)
     config = rundir.describe(norm, dataset, recipe, seed)
-    if rundir.prepare(path, config, resume=resume, overwrite=overwrite):
+    rundir.check_usable(path, config, resume=resume, overwrite=overwrite)
+    if resume and rundir.is_complete(path):
         print(f"{path}: the run is complete already")
         return path
-    try:
-        _fit_and_save(model, dataset, recipe, seed, path, verbose, export, callbacks)
-    except KeyboardInterrupt:
-        done = len(rundir.read_history(path))
-        raise KeyboardInterrupt(
-            f"interrupted after {done} of {recipe.epochs} epochs; to continue, run the same command with --resume "
-            f"({path})"
-        ) from None
+    with rundir.claimed(path):
+        rundir.prepare(path, config, resume=resume, overwrite=overwrite)
+        try:
+            _fit_and_save(model, dataset, recipe, seed, path, verbose, export, callbacks)
+        except KeyboardInterrupt:
+            done = len(rundir.read_history(path))
+            raise KeyboardInterrupt(
+                f"interrupted after {done} of {recipe.epochs} epochs; to continue, run the same command with "
+                f"--resume ({path})"
+            ) from None
     return path
+
+
+def check_arguments(
+    norm: str,
+    data: str = "auto",
+    recipe: str | Recipe = "documented",
+    *,
+    seed: int = 0,
+    held_out: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Recipe:
+    """Check the arguments of `train` as far as this needs neither the data nor TensorFlow.
+
+    Returns:
+        The recipe, with the normalization's own penalties.
+
+    Raises:
+        UserError: an argument or the run directory can't be used.
+    """
+    if resume and overwrite:
+        raise UserError("expected one of --resume and --overwrite, got both")
+    recipe = get_recipe(recipe).for_norm(norm)
+    check_groups(norm, recipe.groups, recipe.filters)
+    if not 0 <= seed < 2**31:
+        raise UserError(f"seed: expected 0 to {2**31 - 1}, got {seed}")
+    if held_out < 0:
+        raise UserError(f"held_out: expected 0 or more images, got {held_out}")
+    if data not in NAMES and not (data.endswith(".npz") and Path(data).is_file()):
+        load_data(data)  # it raises, and says what is wrong
+    if out is not None or data != "auto":
+        name = Path(data).stem + (f"-held-out-{held_out}" if held_out else "")
+        path = Path(out) if out is not None else rundir.default_path(norm, name, recipe, seed)
+        settings = {"norm": norm, "recipe": dataclasses.asdict(recipe), "seed": seed}
+        rundir.check_usable(path, settings, resume=resume, overwrite=overwrite)
+    return recipe
 
 
 def _check_backend(recipe: Recipe) -> None:

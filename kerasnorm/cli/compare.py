@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from export.command import Parser, run
 from export.errors import UserError
+from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.cli.recipe_options import (
     add_data_options,
     add_hyperparameters,
@@ -18,6 +20,7 @@ from kerasnorm.norms import NORMS
 from kerasnorm.study.plan import plan
 from kerasnorm.study.report import write_study
 from kerasnorm.study.run import train_all
+from kerasnorm.train import check_arguments
 
 
 def parser() -> argparse.ArgumentParser:
@@ -62,6 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     folder = Path(arguments.runs)
     name = Path(data).stem + (f"-held-out-{arguments.held_out}" if arguments.held_out else "")
     runs = plan(arguments.norms, arguments.seeds, name, recipe, folder)
+    for planned in runs:
+        if not planned.complete:
+            settings = {"seed": planned.seed, "held_out": arguments.held_out, "out": planned.path}
+            check_arguments(planned.norm, data, recipe, **settings, resume=True)
     options = ["--data", data, "--recipe", arguments.recipe, "--held-out", str(arguments.held_out)]
     options += hyperparameter_argv(arguments)
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
@@ -77,5 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def cli() -> int:
-    """Entry point of the console script."""
-    return run(main)
+    """Entry point of the console script. After SIGTERM the exit code is 143, as shells report it."""
+    with sigterm_as_interrupt() as terminated:
+        code = run(main)
+    return 128 + signal.SIGTERM if terminated.is_set() else code

@@ -1,4 +1,4 @@
-"""Ctrl-C during training: the run ends even if the KeyboardInterrupt is raised where it is lost."""
+"""Signals that end a command: Ctrl-C during training, and SIGTERM while other processes train."""
 
 from __future__ import annotations
 
@@ -50,6 +50,28 @@ def ctrl_c() -> Iterator[threading.Event]:
     finally:
         signal.signal(signal.SIGINT, before)
         sys.unraisablehook = hook
+
+
+@contextlib.contextmanager
+def sigterm_as_interrupt() -> Iterator[threading.Event]:
+    """Raise KeyboardInterrupt for SIGTERM too, and yield an event that is set then.
+
+    The default action of SIGTERM ends the process at once and leaves the processes that it has started running.
+    """
+    received = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        received.set()
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, handle)
+    try:
+        yield received
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def stop_between_epochs(pressed: threading.Event) -> keras.callbacks.Callback:

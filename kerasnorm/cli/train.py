@@ -6,12 +6,11 @@ import argparse
 from collections.abc import Sequence
 
 from export.command import Parser, import_tensorflow_quietly, run
-from export.errors import UserError
 from kerasnorm import rundir
 from kerasnorm.cli.interrupts import ctrl_c, stop_between_epochs
 from kerasnorm.cli.recipe_options import add_data_options, add_hyperparameters, recipe_from
 from kerasnorm.norms import NORMS
-from kerasnorm.train import train
+from kerasnorm.train import check_arguments, train
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,9 +41,11 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, and print the result in one line."""
     arguments = parser().parse_args(argv)
-    if arguments.resume and arguments.overwrite:
-        raise UserError("expected one of --resume and --overwrite, got both")
     recipe = recipe_from(arguments)
+    settings = {name: getattr(arguments, name) for name in ("seed", "held_out", "out", "resume", "overwrite")}
+    check_arguments(
+        arguments.norm, arguments.data, recipe, **settings
+    )  # before the seconds of TensorFlow's start
     try:
         with ctrl_c() as pressed:
             import_tensorflow_quietly()
@@ -52,11 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.norm,
                 arguments.data,
                 recipe,
-                seed=arguments.seed,
-                held_out=arguments.held_out,
-                out=arguments.out,
-                resume=arguments.resume,
-                overwrite=arguments.overwrite,
+                **settings,
                 export=arguments.export,
                 callbacks=[stop_between_epochs(pressed)],
             )

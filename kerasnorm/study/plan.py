@@ -24,7 +24,7 @@ class Run:
     @property
     def complete(self) -> bool:
         """Whether the run is finished."""
-        return (self.path / rundir.METRICS).exists()
+        return rundir.is_complete(self.path)
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def plan(norms: Sequence[str], seeds: int, name: str, recipe: Recipe, folder: Pa
     if len(set(norms)) != len(norms):
         raise UserError(f"norms: expected each once, got {' '.join(norms)}")
     runs = [
-        Run(norm, seed, folder / f"{norm}-{name}-{recipe.name}-seed{seed}")
+        Run(norm, seed, rundir.default_path(norm, name, recipe, seed, folder))
         for seed, norm in itertools.product(range(seeds), norms)
     ]
     for run in runs:

@@ -68,8 +68,10 @@ def write_study(runs: Sequence[Run], norms: Sequence[str], title: str, out: Path
     grids = []
     for norm in norms:
         first = next(run for run in runs if run.norm == norm)
-        grids.append(out / f"misclassified-{norm}.png")
-        write_whole(grids[-1], partial(shutil.copyfile, first.path / rundir.MISCLASSIFIED))
+        source = first.path / rundir.MISCLASSIFIED
+        if source.exists():  # a run is complete without it if it couldn't be drawn
+            grids.append(out / f"misclassified-{norm}.png")
+            write_whole(grids[-1], partial(shutil.copyfile, source))
     plots = [out / file for _, file, _, _ in PLOTS]
     write_text(out / "report.html", html_report(title, results, differences, plots, grids))
 

@@ -9,6 +9,7 @@ import queue
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,8 @@ def train_all(
     Raises:
         UserError: a run failed; the message is the run's own.
         KeyboardInterrupt: after Ctrl-C; unfinished runs keep their last finished epoch.
+
+    Whatever it raises, the processes have ended by then.
     """
     todo = [run for run in runs if not run.complete]
     if len(todo) < len(runs):
@@ -40,6 +43,7 @@ def train_all(
     shares: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
     for share in core_shares(jobs):
         shares.put(share)
+    processes = _Processes()
 
     def train(run: Run) -> None:
         begin = time.monotonic()
@@ -47,7 +51,7 @@ def train_all(
         command += ["--out", str(run.path), "--resume", *options]
         share = shares.get()
         try:
-            process = start_on_cores(command, share)
+            process = processes.start(command, share)
             errors = process.communicate()[1]
         finally:
             shares.put(share)
@@ -69,7 +73,32 @@ def train_all(
                 future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            processes.stop()
             raise
+
+
+class _Processes:
+    """The processes that several threads have started, so that one can stop them all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._started: list[subprocess.Popen[str]] = []
+        self._stopped = False
+
+    def start(self, command: Sequence[str], cores: Sequence[int]) -> subprocess.Popen[str]:
+        """Start a process, unless the others have been stopped already."""
+        with self._lock:
+            if self._stopped:
+                raise KeyboardInterrupt
+            self._started.append(start_on_cores(command, cores))
+            return self._started[-1]
+
+    def stop(self) -> None:
+        """Stop the running processes. They may be anywhere: a run directory can be resumed after any end."""
+        with self._lock:
+            self._stopped = True
+            for process in self._started:
+                process.terminate()  # it does nothing to a process that has ended
 
 
 def core_shares(jobs: int) -> list[list[int]]:

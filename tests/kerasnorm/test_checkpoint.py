@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from export.errors import CheckError
 from kerasnorm import rundir
 from kerasnorm.checkpoint import ProgressSaver, load_checkpoint, save_checkpoint
 
@@ -60,3 +61,22 @@ def test_progress_is_saved_after_each_epoch(tmp_path: Path) -> None:
     np.testing.assert_allclose([row["learning_rate"] for row in rows], 0.1, rtol=1e-6)
     assert all(row["seconds"] > 0 for row in rows)
     assert load_checkpoint(tmp_path, model) == 2
+
+
+def test_a_loss_that_is_not_finite_ends_the_training_with_its_history(tmp_path: Path) -> None:
+    model, x = small_model(), np.random.default_rng(0).normal(size=(20, 3))
+    accuracy = [keras.metrics.MeanSquaredError(name=name) for name in ("accuracy", "cross_entropy")]
+    model.compile(keras.optimizers.SGD(1e15), "mse", metrics=accuracy)
+    progress = ProgressSaver(tmp_path, [])
+    with pytest.raises(
+        CheckError,
+        match=r"expected a finite loss, got .*(nan|inf) in .* of epoch \d+; to continue after epoch \d+, give",
+    ):
+        model.fit(
+            x, x[:, :2], 20, 9, validation_data=(x, x[:, :2]), callbacks=[progress], verbose=0
+        )  # fmt: skip
+    rows = rundir.read_history(tmp_path)
+    assert 1 < len(rows) < 9
+    assert [rundir.is_finite(row) for row in rows] == [True] * (len(rows) - 1) + [False]
+    assert load_checkpoint(tmp_path, model) == len(rows) - 1
+    assert all(np.all(np.isfinite(variable)) for variable in model.variables)

@@ -53,3 +53,21 @@ def test_a_failed_parity_check_leaves_a_complete_run(tmp_path: Path, monkeypatch
         save(tmp_path)
     assert (tmp_path / rundir.METRICS).exists()
     assert not (tmp_path / rundir.ONNX).exists()
+
+
+@pytest.mark.parametrize("plot", ["plots.plot_curves", "image_plots.plot_misclassified"])
+def test_a_plot_that_cannot_be_drawn_is_left_out(
+    tmp_path: Path, plot: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        assert (tmp_path / rundir.MODEL).exists()
+        raise ZeroDivisionError("a bug\nof two lines")
+
+    monkeypatch.setattr(f"kerasnorm.{plot}", fail)
+    save(tmp_path, export=False)
+    missing = rundir.CURVES if plot == "plots.plot_curves" else rundir.MISCLASSIFIED
+    written = {rundir.MODEL, rundir.CURVES, rundir.MISCLASSIFIED, rundir.METRICS} - {missing}
+    assert {path.name for path in tmp_path.iterdir()} == written
+    assert capsys.readouterr().err == (
+        f"{tmp_path / missing}: not written, because it can't be drawn: a bug of two lines\n"
+    )

@@ -1,6 +1,9 @@
 import dataclasses
 import json
+import math
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +27,7 @@ def test_a_hyperparameter_newer_than_the_run_has_its_default(tmp_path: Path) -> 
     older = {key: value for key, value in recipe.items() if key != "statistics"}
     (tmp_path / rundir.CONFIG).write_text(json.dumps({"norm": "bn", "recipe": older, "seed": 0}))
     rundir.check_same(tmp_path, {"norm": "bn", "recipe": recipe, "seed": 0})
-    with pytest.raises(ValueError, match="expected a run with statistics=7, got one with statistics=0"):
+    with pytest.raises(ValueError, match=r"expected a run with statistics=7, got one with statistics=0"):
         rundir.check_same(tmp_path, {"recipe": recipe | {"statistics": 7}})
 
 
@@ -48,14 +51,102 @@ def test_description_of_a_run() -> None:
     json.dumps(config)
 
 
+def prepare(path: Path, config: dict[str, Any], resume: bool = False, overwrite: bool = False) -> None:
+    with rundir.claimed(path):
+        rundir.prepare(path, config, resume=resume, overwrite=overwrite)
+
+
+def names(path: Path) -> list[str]:
+    return sorted(file.name for file in path.iterdir())
+
+
 def test_overwrite_removes_the_files_of_a_run_alone(tmp_path: Path) -> None:
     run = tmp_path / "run"
     config = {"norm": "bn"}
-    assert rundir.prepare(run, config, resume=False, overwrite=False) is False
-    for name in (*rundir.FILES[1:], "notes.txt"):
+    prepare(run, config)
+    assert names(run) == ["config.json"]
+    (run / rundir.HISTORY).write_text(",".join(rundir.COLUMNS) + "\n")
+    for name in (*rundir.FILES[2:], "notes.txt"):
         (run / name).write_text("{}")
     with pytest.raises(ValueError, match="expected a new directory, got one with files; give --resume"):
-        rundir.prepare(run, config, resume=False, overwrite=False)
-    assert rundir.prepare(run, config, resume=True, overwrite=False) is True
-    assert rundir.prepare(run, config, resume=False, overwrite=True) is False
-    assert sorted(path.name for path in run.iterdir()) == ["config.json", "notes.txt"]
+        prepare(run, config)
+    prepare(run, config, resume=True)
+    assert rundir.is_complete(run)
+    assert names(run) == sorted([*rundir.FILES, "notes.txt"])
+    prepare(run, config, overwrite=True)
+    assert names(run) == ["config.json", "notes.txt"]
+    assert not rundir.is_complete(run)
+
+
+@pytest.mark.parametrize("options", [{}, {"resume": True}, {"overwrite": True}], ids=str)
+def test_a_process_killed_before_config_json_leaves_a_free_directory(
+    tmp_path: Path, options: dict[str, bool]
+) -> None:
+    (tmp_path / ".config.4321.tmp.json").write_text('{"norm"')
+    (tmp_path / ".lock").touch()
+    rundir.check_usable(tmp_path, {"norm": "bn"}, **{"resume": False, "overwrite": False, **options})
+    prepare(tmp_path, {"norm": "bn"}, **options)
+    assert names(tmp_path) == ["config.json"]
+
+
+def test_half_written_files_of_a_run_are_removed(tmp_path: Path) -> None:
+    prepare(tmp_path, {"norm": "bn"})
+    # The process id of this test's parent, which is alive: the lock tells that nobody else writes here.
+    for name in (
+        ".checkpoint.{}.tmp.npz",
+        ".model.{}.tmp.keras",
+        ".metrics.{}.tmp.json",
+        ".notes.{}.tmp.txt",
+    ):
+        (tmp_path / name.format(os.getppid())).touch()
+    prepare(tmp_path, {"norm": "bn"}, resume=True)
+    assert names(tmp_path) == [f".notes.{os.getppid()}.tmp.txt", "config.json"]
+
+
+def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    for options in ({"resume": True}, {"overwrite": True}):
+        with pytest.raises(ValueError, match=r"expected a run directory, got one without config.json"):
+            prepare(tmp_path, {"norm": "bn"}, **options)
+    assert names(tmp_path) == ["notes.txt"]
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    prepare(tmp_path, {"norm": "bn"})
+    in_use = f"^{tmp_path}: expected a directory that no other process uses, got one in which a training is running"
+    with rundir.claimed(tmp_path):
+        for options in ({"resume": True}, {"overwrite": True}):
+            with pytest.raises(ValueError, match=in_use):
+                prepare(tmp_path, {"norm": "bn"}, **options)
+            settings = {"resume": False, "overwrite": False, **options}
+            with pytest.raises(ValueError, match=in_use):
+                rundir.check_usable(tmp_path, {"norm": "bn"}, **settings)
+    prepare(tmp_path, {"norm": "bn"}, resume=True)
+
+
+def test_a_run_that_diverged_is_resumed_with_another_learning_rate(tmp_path: Path) -> None:
+    def config(rate: float, **others: object) -> dict[str, Any]:
+        recipe = dataclasses.asdict(Recipe(learning_rate=rate))
+        return {"norm": "bn", "seed": 0, "recipe": {**recipe, **others}}
+
+    prepare(tmp_path, config(0.5))
+    with pytest.raises(
+        ValueError, match=r"expected a run with learning_rate=0.1, got one with learning_rate=0.5"
+    ):
+        prepare(tmp_path, config(0.1), resume=True)
+    rows = [{**ROW, "epoch": epoch} for epoch in (1, 2, 3)]
+    rows[2]["loss"] = math.nan
+    rundir.write_history(tmp_path, rows)
+    with pytest.raises(
+        ValueError, match=r"expected another learning rate than 0.5, with which the loss became NaN"
+    ):
+        prepare(tmp_path, config(0.5), resume=True)
+    with pytest.raises(ValueError, match=r"expected a run with momentum=0.9, got one with momentum=0.8"):
+        prepare(tmp_path, config(0.1, momentum=0.9), resume=True)
+    assert len(rundir.read_history(tmp_path)) == 3
+    prepare(tmp_path, config(0.1), resume=True)
+    assert rundir.read_history(tmp_path) == rows[:2]
+    kept = rundir.read_json(tmp_path / rundir.CONFIG)
+    assert kept == config(0.1) | {"diverged": [{"epoch": 3, "learning_rate": 0.5}]}
+    prepare(tmp_path, config(0.1), resume=True)  # the same command again
+    assert rundir.read_json(tmp_path / rundir.CONFIG) == kept

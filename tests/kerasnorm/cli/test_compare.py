@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from kerasnorm.cli.compare import cli
+from kerasnorm.lock import check_unlocked
 from tests.kerasnorm.study.finished import RESULTS
 
 Here = Callable[..., "tuple[int, str, str]"]
@@ -30,6 +31,9 @@ Here = Callable[..., "tuple[int, str, str]"]
             "--data gone.npz --norms bn --seeds 1",
             "gone.npz: expected a .npz file, found nothing of that name",
         ),
+        ("--norms gn --groups 5", "groups: expected a divisor of filters=16"),
+        ("--groups 4", "groups: expected None for norm 'bn', got 4"),
+        ("--held-out -1", "held_out: expected 0 or more images, got -1"),
     ],
 )
 def test_wrong_use_ends_with_one_line_and_exit_code_2(
@@ -88,3 +92,32 @@ def test_an_interrupted_study_is_continued(here: Here, tmp_path: Path) -> None:
     out = tmp_path / "runs/compare-digits-documented"
     assert sorted(path.name for path in out.iterdir()) == RESULTS
     assert (out / "table.md").read_text() in output
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+def test_a_stopped_study_stops_its_trainings(tmp_path: Path, how: signal.Signals) -> None:
+    """The signal goes to the study alone, not to its process group as a terminal's Ctrl-C does."""
+    options = ("--norms", "bn", "gn", "--seeds", "1", "--data", "digits", "--epochs", "200", "--jobs", "2")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kerasnorm.compare", *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+    )
+    runs = [tmp_path / f"runs/{norm}-digits-documented-seed0" for norm in ("bn", "gn")]
+    deadline = time.monotonic() + 120
+    while not all((run / "config.json").exists() for run in runs):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    for run in runs:
+        with pytest.raises(ValueError, match="in which a training is running"):
+            check_unlocked(run)
+    process.send_signal(how)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + how
+    assert errors == "error: interrupted; to continue, run the same command again\n"
+    for run in runs:
+        check_unlocked(run)  # the trainings have ended

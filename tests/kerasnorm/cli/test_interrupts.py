@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kerasnorm.cli.interrupts import ctrl_c, stop_between_epochs
+from kerasnorm.cli.interrupts import ctrl_c, sigterm_as_interrupt, stop_between_epochs
 
 
 @pytest.fixture
@@ -66,3 +66,13 @@ def test_a_lost_interrupt_stops_the_run_between_epochs() -> None:
         stop.on_train_begin(None)
     with pytest.raises(KeyboardInterrupt, match=r"^$"):
         stop.on_epoch_end(1, {})
+
+
+def test_sigterm_is_an_interrupt_and_sets_the_event() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with sigterm_as_interrupt() as received:
+        assert not received.is_set()
+        with pytest.raises(KeyboardInterrupt, match=r"^$"):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert received.is_set()
+    assert signal.getsignal(signal.SIGTERM) is before

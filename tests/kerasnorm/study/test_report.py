@@ -35,3 +35,12 @@ def test_html_table_escapes_its_cells() -> None:
     assert html_table("| a<b | **c** |\n| --- | --- |\n| 1 | 2 |") == (
         "<table>\n<tr><th>a&lt;b</th><th><strong>c</strong></th></tr>\n<tr><td>1</td><td>2</td></tr>\n</table>"
     )
+
+
+def test_a_run_without_misclassified_png(tmp_path: Path) -> None:
+    runs = [finished(tmp_path, norm, 0, 0.99) for norm in ("bn", "gn")]
+    (runs[0].path / "misclassified.png").unlink()
+    write_study(runs, ["bn", "gn"], "study", tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        name for name in RESULTS if name != "misclassified-bn.png"
+    ]

@@ -1,5 +1,8 @@
 import os
+import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -37,3 +40,21 @@ def test_the_error_of_a_run_is_passed_on(tmp_path: Path) -> None:
         ValueError, match=r"run: gone\.npz: expected a \.npz file, found nothing of that name"
     ):
         train_all([run], ["--data", "gone.npz"])
+
+
+def test_whatever_ends_the_study_stops_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[str]] = []
+
+    def start(command: Sequence[str], cores: Sequence[int]) -> subprocess.Popen[str]:
+        script = "import sys; sys.exit('out of luck')" if "gn" in command else "import time; time.sleep(100)"
+        started.append(start_on_cores([sys.executable, "-c", script], cores))
+        return started[-1]
+
+    monkeypatch.setattr("kerasnorm.study.run.start_on_cores", start)
+    runs = [Run(norm, seed, tmp_path / f"{norm}-{seed}") for seed in range(3) for norm in ("gn", "bn")]
+    begin = time.monotonic()
+    with pytest.raises(ValueError, match="gn-0: out of luck"):
+        train_all(runs, [], jobs=2)
+    assert time.monotonic() - begin < 60
+    assert 2 <= len(started) <= 3
+    assert all(process.poll() is not None for process in started)
