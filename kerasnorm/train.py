@@ -173,6 +173,7 @@ def _fit_and_save(
 
     done = load_checkpoint(path, model)
     history = rundir.read_history(path)[:done]
+    own = recipe.callbacks(data.x_train)
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2
     if done < recipe.epochs:
@@ -183,12 +184,15 @@ def _fit_and_save(
             steps_per_epoch=recipe.steps_per_epoch(data),
             validation_data=recipe.test_data(data),
             validation_batch_size=min(512, len(data.x_test)),
-            callbacks=[*recipe.callbacks(data.x_train), ProgressSaver(path, history), *callbacks],
+            callbacks=[*own, ProgressSaver(path, history), *callbacks],
             shuffle=False,  # the batches are shuffled already
             verbose=verbose,
         )
-    elif recipe.ema:  # killed after the last epoch: the averaged weights are not in the model yet
+    else:  # killed after the last epoch: what `fit` does at its end is still to be done
         model.optimizer.finalize_variable_values(model.trainable_variables)
+        for callback in own:
+            callback.set_model(model)
+            callback.on_train_end()
     wrong = MisclassifiedImages(data.x_test, data.y_test, limit=MISCLASSIFIED_SHOWN)
     wrong.collect(model)
     restore(model)  # the stock model is saved and exported

@@ -1,0 +1,7 @@
+"""Plain Keras callbacks for any `model.fit`."""
+
+from kerasnorm.callbacks.misclassified_images import MisclassifiedImages
+from kerasnorm.callbacks.population_statistics import PopulationStatistics
+from kerasnorm.callbacks.step_decay import StepDecay, step_decay
+
+__all__ = ["MisclassifiedImages", "PopulationStatistics", "StepDecay", "step_decay"]
