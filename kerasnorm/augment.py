@@ -44,7 +44,11 @@ REFERENCE = Augmentation()
 
 
 def augment_images(
-    images: tf.Tensor | np.ndarray, seed: tf.Tensor, augmentation: Augmentation = REFERENCE
+    images: tf.Tensor | np.ndarray,
+    seed: tf.Tensor,
+    augmentation: Augmentation = REFERENCE,
+    *,
+    white: float = 255.0,
 ) -> tf.Tensor:
     """Change a batch of images at random, each in its own way: brightness, contrast, then geometry.
 
@@ -57,25 +61,34 @@ def augment_images(
              shift in height and width ~ U(-shift, shift)
 
     Args:
-        images: (batch, height, width, channels), pixels 0..255.
+        images: (batch, height, width, channels), pixels 0..white.
         seed: (2,) int64; the same seed gives the same changes.
-        augmentation: the largest changes.
+        augmentation: the largest changes. Its `fill` is a grey level of 0..255, whatever `white` is.
+        white: the largest value of a pixel: 255, or 1.0 for images that are scaled to 0..1.
 
     Returns:
-        (batch, height, width, channels) float32, pixels 0..255.
+        (batch, height, width, channels) float32, pixels 0..white.
+
+    Raises:
+        UserError: `white` is not more than 0, or the images are no batch with known height and width.
     """
     import tensorflow as tf
+
+    if not (math.isfinite(white) and white > 0):
+        raise UserError(f"white: expected more than 0, got {white}")
+    if len(images.shape) != 4 or None in images.shape[1:3]:
+        raise UserError(f"images: expected (batch, height, width, channels), got {tuple(images.shape)}")
 
     images = tf.cast(images, tf.float32)
     batch = tf.shape(images)[0]
     draws = tf.random.stateless_uniform((7, batch), seed, -1.0, 1.0)
     if augmentation.brightness:
         factor = 1 + augmentation.brightness * draws[0][:, None, None, None]
-        images = tf.clip_by_value(images * factor, 0.0, 255.0)
+        images = tf.clip_by_value(images * factor, 0.0, white)
     if augmentation.contrast:
         factor = 1 + augmentation.contrast * draws[1][:, None, None, None]
         mean = tf.reduce_mean(images, axis=(1, 2, 3), keepdims=True)
-        images = tf.clip_by_value(mean + factor * (images - mean), 0.0, 255.0)
+        images = tf.clip_by_value(mean + factor * (images - mean), 0.0, white)
     if augmentation.rotation or augmentation.shift or augmentation.zoom or augmentation.shear:
         height, width = images.shape[1:3]
         images = tf.raw_ops.ImageProjectiveTransformV3(
@@ -90,7 +103,7 @@ def augment_images(
                 width,
             ),
             output_shape=(height, width),
-            fill_value=augmentation.fill,
+            fill_value=augmentation.fill * (white / 255),
             interpolation="BILINEAR",
             fill_mode="CONSTANT",
         )

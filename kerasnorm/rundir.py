@@ -159,6 +159,13 @@ def is_complete(path: Path) -> bool:
     return (path / METRICS).exists()
 
 
+def tidy(path: Path) -> None:
+    """Remove what a process that was killed right after metrics.json has left in the directory of a complete run."""
+    if any(file.exists() for file in (path / CHECKPOINT, path / LOCK, *_leftovers(path))):
+        with claimed(path):
+            (path / CHECKPOINT).unlink(missing_ok=True)
+
+
 def is_finite(row: Mapping[str, float]) -> bool:
     """Whether the losses of an epoch are finite; if not, the run has diverged."""
     return math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])

@@ -84,6 +84,7 @@ def train(
     config = rundir.describe(norm, dataset, recipe, seed)
     rundir.check_usable(path, config, resume=resume, overwrite=overwrite)
     if resume and rundir.is_complete(path):
+        rundir.tidy(path)
         print(f"{path}: the run is complete already")
         return path
     with rundir.claimed(path):

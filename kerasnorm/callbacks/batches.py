@@ -95,6 +95,8 @@ def _check_dataset(x: Any, y: Any, name: str) -> None:
 def _iterate(dataset: Any) -> Iterator[Any]:
     if isinstance(dataset, keras.utils.PyDataset):
         return (dataset[index] for index in range(dataset.num_batches))
+    if hasattr(dataset, "as_numpy_iterator") and keras.backend.backend() != "tensorflow":
+        return iter(dataset.as_numpy_iterator())  # other backends don't take TensorFlow's tensors
     return iter(dataset)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import UserError
 from export.files import write_whole
-from kerasnorm.norms import NORMS, with_groups
+from kerasnorm.norms import NORMS, check_groups, with_groups
 from kerasnorm.pytorch import (
     model_from_state_dict,
     read_state_dict,
@@ -52,14 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(
             f"norm: expected the checkpoint's normalization, got none; give --norm with one of {', '.join(NORMS)}"
         )
-    import_tensorflow_quietly()
     if back:
+        if not source.exists():
+            raise UserError(f"{source}: expected a Keras model, found no file of that name")
+        import_tensorflow_quietly()
         from export.load import load_model
 
         state = state_dict_from_model(load_model(source))
         write_state_dict(out, state)
     else:
-        state = read_state_dict(source)
+        if arguments.groups is not None and not NORMS[arguments.norm].has_groups:
+            check_groups(arguments.norm, arguments.groups, arguments.groups)
+        state = read_state_dict(source)  # before the seconds of TensorFlow's start
+        import_tensorflow_quietly()
         model = model_from_state_dict(state, arguments.norm, arguments.image_size, groups=arguments.groups)
         write_whole(out, model.save)
     print(f"{out}: {sum(array.size for array in state.values() if array.ndim):,} numbers from {source}")

@@ -46,6 +46,20 @@ def test_pixels_stay_within_0_and_255() -> None:
     assert out.max() <= 255
 
 
+def test_images_scaled_to_0_and_1_are_changed_alike() -> None:
+    settings = Augmentation(rotation=30, brightness=0.9, contrast=0.9, shift=3, fill=51)
+    ours = augment_images(IMAGES / np.float32(255), SEED, settings, white=1.0)
+    theirs = augment_images(IMAGES, SEED, settings)
+    np.testing.assert_allclose(255 * ours, theirs, rtol=0, atol=2e-3)
+    assert np.max(ours) <= 1
+    with pytest.raises(ValueError, match="white: expected more than 0, got 0"):
+        augment_images(IMAGES, SEED, settings, white=0)
+    with pytest.raises(
+        ValueError, match=r"images: expected \(batch, height, width, channels\), got \(6, 20, 24\)"
+    ):
+        augment_images(IMAGES[..., 0], SEED, settings)
+
+
 @pytest.mark.parametrize(
     ("degrees", "size", "shear", "down", "right"),
     [

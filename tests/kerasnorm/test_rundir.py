@@ -103,6 +103,17 @@ def test_half_written_files_of_a_run_are_removed(tmp_path: Path) -> None:
     assert names(tmp_path) == [f".notes.{os.getppid()}.tmp.txt", "config.json"]
 
 
+def test_a_complete_run_is_tidied(tmp_path: Path) -> None:
+    """As a process leaves it that is killed between metrics.json and the end."""
+    for name in (*rundir.FILES, ".lock", ".metrics.4321.tmp.json", "notes.txt"):
+        (tmp_path / name).touch()
+    rundir.tidy(tmp_path)
+    kept = sorted([*(name for name in rundir.FILES if name != rundir.CHECKPOINT), "notes.txt"])
+    assert names(tmp_path) == kept
+    rundir.tidy(tmp_path)
+    assert names(tmp_path) == kept
+
+
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     for options in ({"resume": True}, {"overwrite": True}):

@@ -47,6 +47,20 @@ def test_wrong_use_ends_with_one_line_and_exit_code_2(
     assert message in errors
 
 
+@pytest.mark.parametrize(
+    "options", ["--norms gn --groups 5", "--data gone.npz", "--seeds 0", "--norms bn bn", "--held-out -1"]
+)
+def test_wrong_use_is_answered_without_tensorflow(tmp_path: Path, options: str) -> None:
+    program = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        "from kerasnorm.cli.compare import cli; sys.exit(cli())"
+    )
+    argv = [sys.executable, "-c", program, "--data", "digits", *options.split()]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_an_interrupted_study_is_continued(here: Here, tmp_path: Path) -> None:
     options = (

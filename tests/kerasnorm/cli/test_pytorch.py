@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -40,3 +42,20 @@ def test_wrong_arguments_leave_no_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"a\.npz: expected a \.npz file, found nothing"):
         main([str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.keras"), "--norm", "bn"])
     assert not (tmp_path / "m.keras").exists()
+    with pytest.raises(UserError, match=r"gone\.keras: expected a Keras model, found no file of that name"):
+        main([str(tmp_path / "gone.keras"), "-o", str(tmp_path / "m.npz")])
+    with pytest.raises(UserError, match=r"groups: expected None for norm 'bn', got 4"):
+        main([str(tmp_path / "a.npz"), "-o", str(tmp_path / "m.keras"), "--norm", "bn", "--groups", "4"])
+
+
+@pytest.mark.parametrize("source", ["gone.npz", "gone.keras"])
+def test_a_missing_file_is_answered_without_tensorflow(tmp_path: Path, source: str) -> None:
+    program = (
+        "import sys; sys.modules['tensorflow'] = sys.modules['keras'] = None\n"
+        "from kerasnorm.cli.pytorch import cli; sys.exit(cli())"
+    )
+    out = "m.npz" if source.endswith("keras") else "m.keras"
+    argv = [sys.executable, "-c", program, source, "-o", out, "--norm", "bn"]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {source}: expected a ")
