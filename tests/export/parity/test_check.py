@@ -12,9 +12,9 @@ from onnx import numpy_helper
 from export.convert import Conversion, Options, convert, convert_layerwise
 from export.errors import CheckError, ParityError
 from export.export import check_layerwise, export_model
-from export.parity import check_parity, first_divergence, load_check_data
+from export.parity import check_parity, first_divergence
 from kerasnorm import build_cnn
-from tests.export.helpers import functional, randomize
+from tests.export.helpers import functional
 
 L = keras.layers
 MODEL = functional((8, 8, 1), L.Conv2D(4, 3), L.ReLU(), L.GroupNormalization(2), L.Flatten(), L.Dense(3))
@@ -164,41 +164,6 @@ def test_layerwise_names_the_first_layer_that_diverges() -> None:
         ],
     )
     assert first_divergence(parity, conversion.layers) == "two"
-
-
-def test_check_data_of_the_right_shape(tmp_path: Path) -> None:
-    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
-    model = randomize(build_cnn("bn"))
-    files: list[dict[str, Any]] = [
-        {"x_test": images, "y": images[:, 0, 0]},
-        {"image": images[..., None]},
-        {"other": images},
-    ]
-    for arrays in files:
-        np.savez(tmp_path / "data.npz", **arrays)
-        [array] = load_check_data(str(tmp_path / "data.npz"), model)
-        np.testing.assert_array_equal(array[..., 0], images)
-    parity = check_parity(model, convert(model), Options(), data=[array])
-    assert parity.passed
-
-
-@pytest.mark.parametrize(
-    ("arrays", "message"),
-    [
-        (
-            {"x": np.zeros((3, 20, 20))},
-            r"expected numbers of shape \('n', 28, 28, 1\) for input 'image', got float64",
-        ),
-        ({"x": np.zeros((0, 28, 28, 1))}, "expected numbers of shape"),
-        ({"x": np.full((3, 28, 28), "a")}, "expected numbers of shape"),
-        ({"a": np.zeros(3), "b": np.zeros(3)}, "expected an array named image, x_test or x, got a, b"),
-        ({"x": np.array([None])}, "it holds pickled objects"),
-    ],
-)
-def test_check_data_that_cannot_be_used(tmp_path: Path, arrays: dict, message: str) -> None:
-    np.savez(tmp_path / "data.npz", **arrays)
-    with pytest.raises(ValueError, match=message):
-        load_check_data(str(tmp_path / "data.npz"), build_cnn("bn"))
 
 
 @pytest.mark.parametrize("norm", ["bn", "ln", "gn"])
