@@ -12,6 +12,7 @@ from typing import Any
 from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import CheckError, UserError
 from export.progress import ProgressLine
+from export.terminal import escape
 
 
 def parser() -> argparse.ArgumentParser:
@@ -122,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise CheckError(
                 f"{model.name}: expected equal outputs of every layer; {first!r} is the first that differs"
             )
-        print(f"{model.name}: the outputs of all layers are equal within the tolerances")
+        print(escape(f"{model.name}: the outputs of all layers are equal within the tolerances"))
         return 0
     try:
         done = export_model(model, path, options, check=evidence_path(path), **how)
@@ -132,14 +133,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(done.parity.table())
     conversion = done.conversion
     for line in conversion.folds.refused:
-        print(f"not folded: {line}")
+        print(escape(f"not folded: {line}"))
     if conversion.route != "direct":
-        print(f"route tf2onnx: {conversion.reason}")
-    print(
+        print(escape(f"route tf2onnx: {conversion.reason}"))
+    summary = (
         f"{done.path}: {len(conversion.model.graph.node)} nodes, {done.path.stat().st_size:,} bytes, opset "
         f"{conversion.opset}, route {conversion.route}, largest difference {done.parity.max_abs:.1e}; "
         f"report: {report_path(done.path)}, and {evidence_path(done.path).name} for export.verify"
     )
+    print(escape(summary))
     return 0
 
 

@@ -19,6 +19,7 @@ import numpy as np
 from export.command import Parser, run
 from export.errors import CheckError, UserError
 from export.evidence import Example, evidence_path, read_evidence
+from export.terminal import columns
 
 
 @dataclass(frozen=True)
@@ -169,10 +170,7 @@ def table(results: Sequence[Verified]) -> str:
         verdict = "ok" if r.within else "above tolerance"
         numbers = (str(r.rows), f"{r.max_abs:.1e}", f"{r.allowance:.1e}")
         rows.append((r.output, r.data, *numbers, agree, str(r.nan), verdict))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
+    return columns(rows)
 
 
 def cli() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from export.evidence import Example
+from export.terminal import columns, escape
 
 OUTPUT, LOGITS = "output", "logits"
 
@@ -152,12 +153,7 @@ class Parity:
             cells = [f"{number:.1e}" for number in numbers]
             label = f"({LOGITS})" if only_one and group[0].tensor == LOGITS else name
             rows.append((label, data, str(worst.rows), *cells, agree, str(worst.nan), verdict))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join([*lines, self.summary()])
+        return f"{columns(rows)}\n{self.summary()}"
 
     def summary(self) -> str:
         """What was compared with what, in one line for each fact."""
@@ -165,7 +161,7 @@ class Parity:
         lines = [
             f"compared with {self.oracle} on {self.rows:,} rows of {self.source}, {self.seconds:.1f} s{memory}"
         ]
-        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+        return "\n".join(map(escape, [*lines, *(f"note: {note}" for note in self.notes)]))
 
 
 def first_divergence(parity: Parity, layers: Sequence[str]) -> str | None:

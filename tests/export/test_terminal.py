@@ -1,6 +1,6 @@
 import pytest
 
-from export.terminal import escape
+from export.terminal import columns, escape
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,7 @@ def test_control_characters_are_escaped(text: str, expected: str) -> None:
 @pytest.mark.parametrize("text", ["", "cat, 9 %", r"C:\new", "Größe", "猫", "می\u200cخواهم", "👩\u200d💻"])
 def test_printable_text_stays(text: str) -> None:
     assert escape(text) == text
+
+
+def test_columns_are_aligned_and_cells_escaped() -> None:
+    assert columns([("a", "b"), ("a\nlong", "x\x1b[31m")]) == "a        b\na\\nlong  x\\x1b[31m"
