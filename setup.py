@@ -51,6 +51,7 @@ setup(
             "kerasnorm-compare = kerasnorm.cli.compare:cli",
             "kerasnorm-export = export.__main__:cli",
             "kerasnorm-infer = export.infer:cli",
+            "kerasnorm-verify = export.verify:cli",
         ]
     },
     classifiers=[

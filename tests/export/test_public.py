@@ -43,9 +43,10 @@ OPTIONS = {
             "--raw-pixels",
             "--batch",
         ),
-        *("--input-range", "--class-names", "--check-data", "--atol", "--rtol", "--layerwise"),
+        *("--input-range", "--class-names", "--check-data", "--atol", "--rtol", "--layerwise", "--quick"),
     ],
-    "export.infer": ["--help", "--top", "--threads", "--json"],
+    "export.infer": ["--help", "--top", "--threads", "--json", "--invert"],
+    "export.verify": ["--help", "--provider", "--json"],
     "export.bench": ["--help", "--against", "--batches", "--threads", "--seconds", "--json"],
 }
 
