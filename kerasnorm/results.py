@@ -48,6 +48,13 @@ def save_results(
         UserError: a file can't be written.
         CheckError: the ONNX model differs from the Keras model; the run is complete except for model.onnx.
     """
+    guessing = math.log(data.num_classes)
+    if history[-1]["cross_entropy"] > 2 * guessing:
+        print(
+            f"{path}: the training diverged: its cross-entropy is {history[-1]['cross_entropy']:.3g}, that of guessing "
+            f"{guessing:.3g}; use a smaller learning rate",
+            file=sys.stderr,
+        )
     write_whole(path / rundir.MODEL, model.save)
     _write_plot(path / rundir.CURVES, lambda: _curves(model, data, history, seed))
     _write_plot(path / rundir.MISCLASSIFIED, lambda: _misclassified(model, data, wrong))

@@ -71,3 +71,15 @@ def test_a_plot_that_cannot_be_drawn_is_left_out(
     assert capsys.readouterr().err == (
         f"{tmp_path / missing}: not written, because it can't be drawn: a bug of two lines\n"
     )
+
+
+def test_a_training_that_is_much_worse_than_guessing_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(HISTORY[-1], "cross_entropy", 14.5)
+    save(tmp_path, export=False)
+    assert capsys.readouterr().err == (
+        f"{tmp_path}: the training diverged: its cross-entropy is 14.5, that of guessing 2.3; "
+        "use a smaller learning rate\n"
+    )
+    assert (tmp_path / rundir.METRICS).exists()
