@@ -83,14 +83,14 @@ def test_averaged_weights_are_evaluated_and_kept_even_if_resumed(
     train_digits("bn", recipe=AVERAGED, out=tmp_path / "whole")
 
     # Interrupted after the first epoch, then again after the last one, before anything is saved.
-    def stop(epoch: int, logs: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     stopping = [keras.callbacks.LambdaCallback(on_epoch_end=stop)]
     with pytest.raises(KeyboardInterrupt, match="interrupted after 1 of 3 epochs"):
         train_digits("bn", recipe=AVERAGED, out=tmp_path / "parts", callbacks=stopping)
     with monkeypatch.context() as patch:
-        patch.setattr("kerasnorm.plots.plot_curves", stop)
+        patch.setattr("kerasnorm.results.save_results", stop)
         with pytest.raises(KeyboardInterrupt, match="interrupted after 3 of 3 epochs"):
             train_digits("bn", recipe=AVERAGED, out=tmp_path / "parts", resume=True)
     assert not (tmp_path / "parts/model.keras").exists()
