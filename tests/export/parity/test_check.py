@@ -13,6 +13,7 @@ from export.convert import Conversion, Options, convert, convert_layerwise
 from export.errors import CheckError, ParityError
 from export.export import check_layerwise, export_model
 from export.parity import check_parity, first_divergence
+from export.parity.report import LOGITS
 from kerasnorm import build_cnn
 from tests.export.helpers import functional
 
@@ -104,6 +105,17 @@ def test_a_variance_in_one_pass_is_found_on_every_image_of_large_mean() -> None:
     parity = check_parity(model, conversion, Options(), atol=1e-2, rtol=1e-2)
     failed = {d.data for d in parity.differences if not d.within}
     assert failed > {"large mean", "batch 32"}
+
+
+def test_tolerance_of_the_user_is_of_the_outputs_alone() -> None:
+    # Logits of size 1e5 err by 1e-2; their probabilities are 0 and 1.
+    model = functional((8,), L.Dense(64), L.Dense(3, activation="softmax"))
+    first, last = model.layers[-2:]
+    first.set_weights([1e5 * weight for weight in first.get_weights()])
+    last.set_weights([np.abs(last.get_weights()[0]) * [1, 2, 4], np.zeros(3)])
+    parity = check_parity(model, convert(model), atol=1e-6, rtol=1e-9)
+    assert max(d.max_abs for d in parity.differences if d.tensor == LOGITS) > 1e-4
+    assert parity.passed, parity.table()
 
 
 def test_nothing_is_written_above_tolerance(tmp_path: Path) -> None:
