@@ -9,7 +9,7 @@ the layout that it needs, and a Transpose is written only where two lowerings di
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, overload
 
@@ -35,12 +35,15 @@ class Tensor:
         channels_first: whether the ONNX value is in channels-first layout, (N, C, ...), while Keras has
             (N, ..., C).
         dtype: the dtype that Keras has. In the graph, every float is float32.
+        mask: the mask that Keras carries along with the tensor; None if there is none. Lowerings need not care: what
+            becomes of it is decided once a layer's outputs are known, in `export/masks.py`.
     """
 
     value: ir.Value
     shape: Shape
     channels_first: bool = False
     dtype: str = "float32"
+    mask: Tensor | None = None
 
     @property
     def rank(self) -> int:
@@ -64,12 +67,14 @@ class Builder:
         name: name of the layer, which prefixes the names of its nodes.
         output_shapes: the shapes, as Keras has them, of the call's outputs.
         output_dtypes: the dtypes of the call's outputs.
+        lower_function: lowers what a Python function computes; see `lower`.
     """
 
     graph: ir.Graph
     name: str = ""
     output_shapes: tuple[Shape, ...] = ()
     output_dtypes: tuple[str, ...] = ()
+    lower_function: Callable[..., Any] | None = field(default=None, repr=False)
     _name_counts: dict[str, int] = field(default_factory=dict, repr=False)
     _other_layout: dict[tuple[ir.Value, bool], ir.Value] = field(default_factory=dict, repr=False)
 
@@ -79,11 +84,19 @@ class Builder:
         return cls(ir.Graph([], [], nodes=[], opset_imports={"": opset}, name="keras"))
 
     def for_call(
-        self, name: str, output_shapes: Sequence[Shape] = (), output_dtypes: Sequence[str] = ()
+        self,
+        name: str,
+        output_shapes: Sequence[Shape] = (),
+        output_dtypes: Sequence[str] = (),
+        lower_function: Callable[..., Any] | None = None,
     ) -> Builder:
         """A builder of the same graph for another call."""
         return dataclasses.replace(
-            self, name=name, output_shapes=tuple(output_shapes), output_dtypes=tuple(output_dtypes)
+            self,
+            name=name,
+            output_shapes=tuple(output_shapes),
+            output_dtypes=tuple(output_dtypes),
+            lower_function=lower_function or self.lower_function,
         )
 
     @property
@@ -153,6 +166,27 @@ class Builder:
         name = f"{self.name}/{kind}" if self.name else kind
         count = self._name_counts[name] = self._name_counts.get(name, 0) + 1
         return name if count == 1 else f"{name}_{count}"
+
+    # Other layers
+
+    def lower(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Lower what a function computes, such as a layer within this one, or a function of `keras.ops`.
+
+        Args:
+            function: a layer, or a Python function that calls layers and operations of `keras.ops`. It receives a
+                `KerasTensor` for each Tensor among the arguments.
+            *args: arguments of the function; Tensors, structures of them, and anything else.
+            **kwargs: likewise.
+
+        Returns:
+            A Tensor for each tensor that the function returns, in its structure.
+
+        Raises:
+            Unsupported: the function calls something that has no lowering, or needs the value of a tensor.
+        """
+        if self.lower_function is None:
+            raise ValueError(f"{self.name}: expected a builder of a model's conversion, got one without")
+        return self.lower_function(self, function, args, kwargs)
 
     # Tensors
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import threading
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+from keras.src.backend import set_keras_mask  # Keras has no public name for it
 
 from export.errors import Unsupported
 
@@ -81,6 +83,25 @@ def interpret(graph: Any, inputs: Sequence[Any], evaluate: Evaluate) -> list[Any
     return [values[id(tensor)] for tensor in keras.tree.flatten(graph.outputs)]
 
 
+def inputs_and_masks(
+    args: Any, kwargs: Mapping[str, Any], is_tensor: Callable[[Any], bool]
+) -> tuple[list[Any], list[Any]]:
+    """The tensors that a call of a model receives, and the mask that it receives for each; None where it has none."""
+    mask = kwargs.get("mask")
+    inputs = {name: x for name, x in kwargs.items() if name != "mask"}
+    tensors = [x for x in keras.tree.flatten((args, inputs)) if is_tensor(x)]
+    return tensors, [None] * len(tensors) if mask is None else keras.tree.flatten(mask)
+
+
+def masked_inputs(args: Any, kwargs: Mapping[str, Any]) -> list[Any]:
+    """The tensors that a call of a model receives, with their masks attached as `keras.Model.__call__` does."""
+    tensors, masks = inputs_and_masks(args, kwargs, keras.ops.is_tensor)
+    for tensor, mask in zip(tensors, masks, strict=True):
+        if mask is not None:
+            set_keras_mask(tensor, mask)
+    return tensors
+
+
 def layer_outputs(model: keras.Model, inputs: Sequence[Any]) -> list[tuple[str, Any]]:
     """What Keras computes after every call of a layer: name and value, in topological order.
 
@@ -97,7 +118,7 @@ def _record_outputs(
     def evaluate(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Any]:
         name = f"{scope}/{layer.name}" if scope else layer.name
         if isinstance(layer, keras.Model) and functional(layer) is not None:
-            tensors = [x for x in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(x)]
+            tensors = masked_inputs(args, kwargs)
             outputs = _record_outputs(graph_of(layer), tensors, name, record)
         else:
             outputs = keras.tree.flatten(layer(*args, **kwargs))
@@ -126,21 +147,78 @@ def traced_call(layer: keras.layers.Layer, args: Any, kwargs: Mapping[str, Any])
         Unsupported: `call` computes something without `keras.ops`, or needs the size of a dynamic dimension.
     """
     symbols = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+    with traced(in_inference(layer), args, kwargs) as outputs:
+        yield function_of(symbols, outputs)
+
+
+def in_inference(layer: keras.layers.Layer) -> Callable[..., Any]:
+    """A layer's `call`, with `training=False` if it has that argument."""
     if "training" in inspect.signature(layer.call).parameters:
-        kwargs = {**kwargs, "training": False}
+        return functools.partial(layer.call, training=False)
+    return layer.call
+
+
+@contextlib.contextmanager
+def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:
+    """Run a function on symbolic tensors, on which layers and the operations of `keras.ops` record themselves.
+
+    When the context ends, the layers forget that they were called.
+
+    Args:
+        function: the function.
+        args: its positional arguments, with a `KerasTensor` for each tensor.
+        kwargs: its keyword arguments, likewise.
+
+    Yields:
+        What the function returns: a structure of `KerasTensor`s.
+
+    Raises:
+        Unsupported: the function computes something without `keras.ops`, or needs the size of a dynamic dimension.
+    """
     try:
         with _variables_defer_to_symbols():
-            outputs = layer.call(*args, **kwargs)
-        function = keras.Function(symbols, outputs)
+            outputs = function(*args, **kwargs)
     except Exception as error:  # a custom layer raises anything
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise Unsupported(f"its call can't be traced into keras.ops: {reason}") from error
+        raise _untraceable(error) from error
     try:
-        yield function
+        yield outputs
     finally:
-        for node in nodes(function):
+        for node in _nodes_before(outputs):
             with contextlib.suppress(ValueError):
                 node.operation._inbound_nodes.remove(node)
+
+
+def function_of(inputs: Sequence[keras.KerasTensor], outputs: Any) -> Any:
+    """What was recorded from inputs to a structure of outputs, as a `keras.Function`.
+
+    Raises:
+        Unsupported: an output depends on something else.
+    """
+    try:
+        return keras.Function(list(inputs), outputs)
+    except Exception as error:
+        raise _untraceable(error) from error
+
+
+def _untraceable(error: Exception) -> Unsupported:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return Unsupported(f"its call can't be traced into keras.ops: {reason}")
+
+
+def _nodes_before(outputs: Any) -> list[Any]:
+    """The nodes that a structure of symbolic tensors, and their masks, depend on."""
+    found: dict[int, Any] = {}
+    waiting = keras.tree.flatten(outputs)
+    while waiting:
+        tensor = waiting.pop()
+        if not isinstance(tensor, keras.KerasTensor):
+            continue
+        operation, index, _ = tensor._keras_history
+        node = operation._inbound_nodes[index]
+        if id(node) not in found and not node.is_input:
+            found[id(node)] = node
+            waiting += [*node.input_tensors, getattr(tensor, "_keras_mask", None)]
+    return list(found.values())
 
 
 _REFLECTED = {

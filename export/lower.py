@@ -11,8 +11,17 @@ import keras
 
 from export.builder import Builder, Tensor, record_shape
 from export.errors import Unsupported, UserError
-from export.keras_graph import functional, graph_of, interpret, traced_call
+from export.keras_graph import (
+    function_of,
+    functional,
+    graph_of,
+    in_inference,
+    inputs_and_masks,
+    interpret,
+    traced,
+)
 from export.lowerings.registry import Registry
+from export.masks import output_masks, takes_masks, with_mask, with_masks
 
 # Called after each call of a layer with the layer's name and outputs.
 Observer = Callable[[str, list[Tensor]], None]
@@ -57,6 +66,7 @@ class _ModelLowering:
                 f"{g.name}/{layer.name}" if g.name else layer.name,
                 [tuple(x.shape) for x in symbolic],
                 [str(x.dtype) for x in symbolic],
+                self.function,
             )
             outputs = self.call(call, layer, args, kwargs, symbolic)
             if self.observer is not None:
@@ -74,36 +84,48 @@ class _ModelLowering:
                 "called with training=True; build the model without it"
             )
         kwargs = {name: x for name, x in kwargs.items() if x is not None and name != "training"}
+        if isinstance(layer, keras.Layer):
+            kwargs = with_masks(layer, args, kwargs)
         if isinstance(layer, keras.Model) and functional(layer) is not None:
-            tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
-            return self.graph(g, graph_of(layer), tensors)
+            return self.nested_model(g, layer, args, kwargs)
         try:
             return self.layer(g, layer, args, kwargs, symbolic)
         except Unsupported as error:
             raise Unsupported(f"layer {g.name!r} ({type(layer).__name__}): {error}") from error
 
+    def nested_model(self, g: Builder, model: keras.Model, args: Any, kwargs: Any) -> list[Tensor]:
+        """Lower a model within the model. Masks that are arguments are attached to its inputs."""
+        tensors, masks = inputs_and_masks(args, kwargs, lambda x: isinstance(x, Tensor))
+        inputs = [with_mask(x, mask or x.mask) for x, mask in zip(tensors, masks, strict=True)]
+        return self.graph(g, graph_of(model), inputs)
+
     def layer(self, g: Builder, layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
         """Lower one call of a layer or an operation, by its lowering or by tracing its `call`."""
-        if any(getattr(x, "_keras_mask", None) is not None for x in symbolic):
-            raise Unsupported("it passes a mask to the layers that follow")
         found = (registry.find(layer) for registry in self.registries)
         lowering = next((one for one in found if one is not None), None)
-        if lowering is None:
+        is_layer = isinstance(layer, keras.Layer)
+        traces = lowering is None or (is_layer and not takes_masks(lowering.function, kwargs))
+        if lowering is None or traces:
             outputs = self.traced(g, layer, args, kwargs)
         else:
+            layout = (args, kwargs)
             if not lowering.any_layout:
-                args, kwargs = keras.tree.map_structure(
-                    lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, (args, kwargs)
+                layout = keras.tree.map_structure(
+                    lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, layout
                 )
-            outputs = keras.tree.flatten(lowering.function(g, layer, *args, **kwargs))
+            outputs = keras.tree.flatten(lowering.function(g, layer, *layout[0], **layout[1]))
         if len(outputs) != len(symbolic):
             raise Unsupported(f"its lowering returned {len(outputs)} outputs, expected {len(symbolic)}")
         for output, shape in zip(outputs, g.output_shapes, strict=True):
             if not isinstance(output, Tensor) or len(output.shape) != len(shape):
                 raise Unsupported(f"its lowering returned {output!r}, expected a Tensor of shape {shape}")
+        masks: list[Tensor | None] = [x.mask if traces else None for x in outputs]
+        if is_layer and not all(masks):
+            of_layer = output_masks(g, layer, args, kwargs, symbolic)
+            masks = [one or other for one, other in zip(masks, of_layer, strict=True)]
         return [
-            record_shape(replace(output, dtype=dtype))
-            for output, dtype in zip(outputs, g.output_dtypes, strict=True)
+            record_shape(replace(output, dtype=dtype, mask=mask))
+            for output, dtype, mask in zip(outputs, g.output_dtypes, masks, strict=True)
         ]
 
     def traced(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
@@ -112,18 +134,44 @@ class _ModelLowering:
             raise Unsupported(
                 "unsupported operation; add a lowering with export.lowerings.register_operation"
             )
-
-        def symbol(x: Any) -> Any:
-            return keras.Input(batch_shape=x.shape, dtype=x.dtype) if isinstance(x, Tensor) else x
-
-        tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
-        symbolic_args, symbolic_kwargs = keras.tree.map_structure(symbol, (args, kwargs))
         try:
-            with traced_call(layer, symbolic_args, symbolic_kwargs) as function:
-                return replace(self, observer=None).graph(g, function, tensors)
+            return keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
         except Unsupported as error:
             hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
             raise Unsupported(f"{error}; {hint}") from error
+
+    def function(self, g: Builder, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Lower what a function computes by the layers and operations that it calls; see `Builder.lower`."""
+        tensors: list[Tensor] = []
+        symbols: list[keras.KerasTensor] = []
+
+        def symbol_of(x: Any) -> Any:
+            if not isinstance(x, Tensor):
+                return x
+            symbol = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+            tensors.append(x)
+            symbols.append(symbol)
+            if x.mask is not None:
+                symbol._keras_mask = symbol_of(x.mask)
+            return symbol
+
+        symbolic_args, symbolic_kwargs = keras.tree.map_structure(symbol_of, (args, kwargs))
+        with traced(function, symbolic_args, symbolic_kwargs) as outputs:
+            flat = [x for x in keras.tree.flatten(outputs) if isinstance(x, keras.KerasTensor)]
+            masks = [getattr(x, "_keras_mask", None) for x in flat]
+            wanted = [*flat, *(mask for mask in masks if mask is not None)]
+            lowered: list[Tensor] = []
+            if wanted:
+                lowered = replace(self, observer=None).graph(g, function_of(symbols, wanted), tensors)
+            values = dict(zip(map(id, wanted), lowered, strict=True))
+
+        def value_of(x: Any) -> Any:
+            if not isinstance(x, keras.KerasTensor):
+                return x
+            mask = values.get(id(getattr(x, "_keras_mask", None)))
+            return with_mask(values[id(x)], mask) if mask is not None else values[id(x)]
+
+        return keras.tree.map_structure(value_of, outputs)
 
 
 def _trains_by_default(layer: Any) -> bool:

@@ -52,9 +52,7 @@ def _global_pool(g: Builder, layer: keras.layers.Layer, x: Tensor, op_type: str)
     layers.GlobalAveragePooling3D,
     any_layout=True,
 )
-def lower_global_average_pooling(
-    g: Builder, layer: keras.layers.Layer, x: Tensor, mask: None = None
-) -> Tensor:
+def lower_global_average_pooling(g: Builder, layer: keras.layers.Layer, x: Tensor) -> Tensor:
     """Mean of each channel."""
     return _global_pool(g, layer, x, "GlobalAveragePool")
 

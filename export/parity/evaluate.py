@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.keras_graph import functional, interpret
+from export.keras_graph import functional, interpret, masked_inputs
 from export.parity.oracle import Inputs, NotExact, in_float64
 
 # A call within a model: the id of its first output, after those of the calls of the models that it is in.
@@ -64,6 +64,8 @@ def _find_head(tensor: Any, path: Path, after: tuple[Any, ...]) -> Head | None:
     if graph is not None:
         return _find_head(keras.tree.flatten(graph.outputs)[tensor_index], here, after)
     kind = _keras_class(operation)
+    if len(node.input_tensors) > 1:  # a mask is applied to the logits besides
+        return None
     squashes = getattr(operation, "activation", None) in _SQUASHING
     if kind in _LAST_IS_ACTIVATION and squashes:
         return Head(here, True, after)
@@ -218,7 +220,7 @@ class _Walk:
             here = (*path, id(symbolic[0]))
             inner = _graph(operation)
             if inner is not None:
-                return self._run(inner, _tensors(args, kwargs), here)
+                return self._run(inner, masked_inputs(args, kwargs), here)
             if _takes_training(
                 operation
             ):  # as Keras has it: what a call recorded gives way to the model's mode

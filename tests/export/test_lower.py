@@ -1,4 +1,4 @@
-"""lower_model: nested and shared models, custom layers, masks, training."""
+"""lower_model: nested and shared models, custom layers, training."""
 
 from typing import Any
 
@@ -12,7 +12,8 @@ from export.convert import Options, convert
 from export.errors import Unsupported, UserError
 from export.lower import lower_model
 from export.lowerings import DEFAULT, Registry
-from tests.export.helpers import converted, functional, kinds, randomize
+from export.runtime import open_session
+from tests.export.helpers import converted, functional, kinds, random_array, randomize
 
 L = keras.layers
 
@@ -38,15 +39,36 @@ def test_layer_called_with_training_is_refused() -> None:
         convert(model)
 
 
-def test_mask_is_left_to_tf2onnx() -> None:
-    x = inputs = keras.Input((6,), dtype="int32", name="x")
-    x = L.Embedding(5, 4, mask_zero=True, name="words")(x)
-    model = randomize(keras.Model(inputs, L.GlobalAveragePooling1D()(x)))
-    conversion = convert(model, Options())
-    assert (conversion.route, "layer 'words' (Embedding)" in conversion.reason) == ("tf2onnx", True)
-    numbers = np.array([[1, 2, 0, 0, 3, 0], [0, 0, 4, 1, 1, 2]], np.int32)
-    data = [np.repeat(numbers, 2, axis=0)]
-    assert converted(model, route="auto", sizes=data).route == "tf2onnx"
+def test_lower_within_a_lowering() -> None:
+    class Twice(keras.layers.Layer):
+        def __init__(self, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.inner = L.Dense(4, activation="relu")
+
+        def call(self, x: Any) -> Any:
+            raise NotImplementedError  # the lowering must do without
+
+        def compute_output_spec(self, x: Any) -> Any:
+            return keras.KerasTensor(x.shape, x.dtype)
+
+    registry = Registry()
+
+    @registry.register_lowering(Twice)
+    def lower_twice(g: Builder, layer: Twice, x: Tensor) -> Any:
+        once, both = g.lower(lambda t: (layer.inner(t), [layer.inner(t) + t]), x)
+        return g.lower(ops.add, g.lower(layer.inner, once), both[0])
+
+    x = keras.Input((4,), name="x")
+    twice = Twice(name="twice")
+    twice.inner.build((None, 4))
+    model = keras.Model(x, twice(x))
+    conversion = convert(model, Options(lowerings=registry))
+    assert kinds(conversion).count("Relu") == 3
+    data = random_array(3, 4)
+    inner = twice.inner(data)
+    expected = twice.inner(inner) + inner + data
+    (got,) = open_session(conversion.model.SerializeToString()).run(None, {"x": data})
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
 # Custom layers
