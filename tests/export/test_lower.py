@@ -63,7 +63,7 @@ def test_lower_within_a_lowering() -> None:
     twice.inner.build((None, 4))
     model = keras.Model(x, twice(x))
     conversion = convert(model, Options(lowerings=registry))
-    assert kinds(conversion).count("Relu") == 3
+    assert kinds(conversion).count("Relu") == 2
     data = random_array(3, 4)
     inner = twice.inner(data)
     expected = twice.inner(inner) + inner + data
