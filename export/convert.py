@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import keras
 import onnx
 
@@ -72,9 +74,26 @@ def _finish(conversion: Conversion, model: keras.Model) -> Conversion:
         try:
             onnx.checker.check_model(conversion.model, full_check=True)
         except Exception as error:  # onnx's checker and shape inference have errors without a common base
-            why = f" ({conversion.reason})" if conversion.reason else ""
+            message = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+            node = _node_in_question(conversion.model, str(error))
+            if conversion.route == "direct":
+                cause = (
+                    "a lowering, there or in a preceding layer, writes another shape or operator than it must"
+                )
+            else:
+                cause = f"a lowering would avoid that route: {conversion.reason}"
             raise UserError(
-                f"model {model.name!r}: the {conversion.route} route made a graph that onnx refuses{why}: "
-                f"{next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]}"
+                f"model {model.name!r}: the {conversion.route} route made a graph that onnx refuses at {node}: "
+                f"{message}; {cause}"
             ) from error
     return conversion
+
+
+def _node_in_question(model: onnx.ModelProto, message: str) -> str:
+    """The node that an error of onnx is about: the one that it names, or the first of the operator that it names."""
+    for attribute in ("name", "op_type"):
+        for node in model.graph.node:
+            text = getattr(node, attribute)
+            if text and re.search(rf"(?<![\w/]){re.escape(text)}(?![\w/])", message):
+                return f"node {node.name!r} ({node.op_type})"
+    return "some node"

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from export.builder import Builder, Tensor, record_shape
-from export.errors import Unsupported, UserError
+from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
     function_of,
     functional,
@@ -20,7 +20,7 @@ from export.keras_graph import (
     interpret,
     traced,
 )
-from export.lowerings.registry import Registry
+from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
 
 # Called after each call of a layer with the layer's name and outputs.
@@ -101,6 +101,9 @@ class _ModelLowering:
 
     def layer(self, g: Builder, layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
         """Lower one call of a layer or an operation, by its lowering or by tracing its `call`."""
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is not None:  # such a layer rounds its inputs to integers, too
+            raise Unsupported(f"it is quantized to {mode}; export the model before it is quantized")
         found = (registry.find(layer) for registry in self.registries)
         lowering = next((one for one in found if one is not None), None)
         is_layer = isinstance(layer, keras.Layer)
@@ -113,7 +116,7 @@ class _ModelLowering:
                 layout = keras.tree.map_structure(
                     lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, layout
                 )
-            outputs = keras.tree.flatten(lowering.function(g, layer, *layout[0], **layout[1]))
+            outputs = keras.tree.flatten(_run(lowering.function, g, layer, *layout))
         if len(outputs) != len(symbolic):
             raise Unsupported(f"its lowering returned {len(outputs)} outputs, expected {len(symbolic)}")
         for output, shape in zip(outputs, g.output_shapes, strict=True):
@@ -172,6 +175,17 @@ class _ModelLowering:
             return with_mask(values[id(x)], mask) if mask is not None else values[id(x)]
 
         return keras.tree.map_structure(value_of, outputs)
+
+
+def _run(function: LoweringFunction, g: Builder, layer: Any, args: Any, kwargs: Any) -> Any:
+    """Run a lowering. Those of users may fail anyhow."""
+    try:
+        return function(g, layer, *args, **kwargs)
+    except KerasnormError:
+        raise
+    except Exception as error:
+        name = f"{function.__module__}.{function.__qualname__}"
+        raise Unsupported(f"its lowering {name} fails: {type(error).__name__}: {error}") from error
 
 
 def _trains_by_default(layer: Any) -> bool:

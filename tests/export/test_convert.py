@@ -8,6 +8,7 @@ import pytest
 
 from export.convert import Options, convert, convert_layerwise
 from export.errors import Unsupported, UserError
+from export.lowerings import Registry
 from kerasnorm import build_cnn
 from tests.export.helpers import (
     converted,
@@ -91,3 +92,25 @@ def test_convert_layerwise_of_an_unsupported_layer() -> None:
         UserError, match=r"layerwise: expected a model that the direct route supports, got layer 'sums'"
     ):
         convert_layerwise(model, Options())
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (
+            lambda g, x: g.op("Transpose", x.value, perm=[0, 2, 1]),
+            r"at node 'last/MatMul' \(MatMul\): .*a lowering, there",
+        ),
+        (
+            lambda g, x: g.op("NoSuchOperator", x.value),
+            r"at node 'own/NoSuchOperator' \(NoSuchOperator\): .*",
+        ),
+    ],
+    ids=["shape", "operator"],
+)
+def test_graph_that_onnx_refuses_names_the_node(write: Any, message: str) -> None:
+    mine = Registry()
+    mine.register_lowering(L.ReLU)(lambda g, layer, x: g.result(write(g, x)))
+    model = functional((6, 4), L.ReLU(name="own"), L.Dense(2, name="last"))
+    with pytest.raises(UserError, match=rf"the direct route made a graph that onnx refuses {message}"):
+        convert(model, Options(lowerings=mine))
