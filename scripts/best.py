@@ -8,11 +8,12 @@ docs/runs/. Tables are in docs/best/. After an interruption, the same command co
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from study import RECORDS, RESULTS, RUNS, compare, folder, wanted
+from study import RECORDS, RESULTS, RUNS, compare, folder, run_interruptibly, wanted
 
 from export.files import write_text
 from export.infer import Classifier
@@ -212,7 +213,7 @@ def growth_table() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the named parts, or write the report."""
     results = RESULTS.parent / "best"
     results.mkdir(exist_ok=True)
@@ -220,13 +221,14 @@ def main() -> None:
         for part in ("tuning", "ablation"):
             write_text(results / f"{part}.md", table(part) + "\n")
         write_text(results / "growth.md", growth_table() + "\n")
-        return
+        return 0
     for part in wanted(PARTS):
         if part == "onnx":
             write_text(results / "onnx.md", onnx_table() + "\n")
         else:
             run_part(part)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_interruptibly(main))
