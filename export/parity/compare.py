@@ -97,9 +97,11 @@ class Deviation:
     mismatched: int = 0  # not finite on one side only
     agreeing: int = 0
     ranked: int = 0
-    above_wish: bool = False
+    above_tolerance: bool = False
 
-    def add(self, got: np.ndarray, exact: np.ndarray, keras: np.ndarray, truth: Truth, wish: Wish) -> None:
+    def add(
+        self, got: np.ndarray, exact: np.ndarray, keras: np.ndarray, truth: Truth, tolerance: Tolerance
+    ) -> None:
         """Add a batch: the graph's output, the truth, and what Keras computes."""
         if not _is_number(exact):
             differ = (_text(got) != _text(exact)) & (_text(got) != _text(keras))
@@ -114,7 +116,7 @@ class Deviation:
         error[mismatch] = 0
         size = np.where(np.isfinite(t), np.abs(t), 0)
         self._tally(error, size, truth)
-        self.above_wish |= wish.is_above(error, size, truth.movement)
+        self.above_tolerance |= tolerance.is_above(error, size, truth.movement)
         if g.ndim >= 2 and g.shape[-1] > 1 and g.size:
             first = g.argmax(-1)
             self.agreeing += int(np.sum((first == t.argmax(-1)) | (first == k.argmax(-1))))
@@ -130,7 +132,7 @@ class Deviation:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Tolerance:
     """A stricter tolerance that the user asks for: |g - t| <= atol + rtol |t| + 4 m; None: none.
 
     Attributes:
