@@ -1,4 +1,4 @@
-"""Convert a Keras model to ONNX, by the direct route or, if a layer is unsupported, by tf2onnx."""
+"""Convert a Keras model to ONNX, by the direct route. What it doesn't support is converted by tf2onnx."""
 
 from __future__ import annotations
 
@@ -58,10 +58,11 @@ def _direct(model: keras.Model, options: Options, layerwise: bool = False) -> Co
     return Conversion(
         graph.model,
         options,
-        "direct",
+        "mixed" if graph.by_tf2onnx else "direct",
         input_names(model),
         outputs,
         input_range(model, options),
+        "; ".join(graph.by_tf2onnx),
         folds=graph.folds,
         layers=graph.layers,
     )
