@@ -16,12 +16,16 @@ from export.lowerings import (
     joining,
     linear,
     normalization,
+    one_hot,
     padding,
     pooling,
     preprocessing,
     random,
     reduction,
+    reordering,
+    repeating,
     shape,
+    splitting,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
@@ -41,6 +45,7 @@ __all__ = [
     "joining",
     "linear",
     "normalization",
+    "one_hot",
     "padding",
     "pooling",
     "preprocessing",
@@ -48,5 +53,8 @@ __all__ = [
     "reduction",
     "register_lowering",
     "register_operation",
+    "reordering",
+    "repeating",
     "shape",
+    "splitting",
 ]
