@@ -1,4 +1,4 @@
-"""How many single faults in right graphs the parity check finds; recorded in docs/bench/parity_faults.json.
+"""How many single faults in right graphs the parity check finds; recorded in results/bench/parity_faults.json.
 
 usage: python -m benchmarks.parity_faults [--faults 45] [CASE ...]
 
@@ -29,7 +29,7 @@ from export.files import write_json
 from export.runtime import open_session
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "docs/bench/parity_faults.json"
+RECORD = ROOT / "results/bench/parity_faults.json"
 MATTERS = 1e-4
 
 

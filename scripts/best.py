@@ -4,7 +4,7 @@ usage: KERASNORM_DATA=FOLDER python scripts/best.py [PART ...]    (default: all 
        python scripts/best.py --report                           (tables from the records alone)
 
 Run directories are in runs/. When a run is complete, its config.json, metrics.json and history.csv are copied to
-docs/runs/. Tables are in docs/best/. After an interruption, the same command continues.
+results/runs/. Tables are in results/best/. After an interruption, the same command continues.
 """
 
 import sys
@@ -102,7 +102,7 @@ def argv(changes: dict[str, object]) -> list[str]:
 
 
 def runs_folder(part: str, name: str) -> str:
-    """Return the folder of the runs of a trial or an ablation, in runs/ and docs/runs/."""
+    """Return the folder of the runs of a trial or an ablation, in runs/ and results/runs/."""
     return folder("tuning", TRIALS_THERE[name]) if name in TRIALS_THERE else folder(part, name)
 
 

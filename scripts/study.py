@@ -4,7 +4,7 @@ usage: KERASNORM_DATA=FOLDER python scripts/study.py [PART ...]     (default: al
        python scripts/study.py --report                             (from the records alone)
 
 Run directories are in runs/. When a run is complete, its config.json, metrics.json and history.csv are copied to
-docs/runs/. Tables and figures are in docs/study/. After an interruption, the same command continues the study.
+results/runs/. Tables and figures are in results/study/. After an interruption, the same command continues the study.
 """
 
 import shutil
@@ -30,7 +30,7 @@ from kerasnorm.study.statistics import summarize
 from kerasnorm.study.tables import accuracies
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNS, RECORDS, RESULTS = ROOT / "runs", ROOT / "docs/runs", ROOT / "docs/study"
+RUNS, RECORDS, RESULTS = ROOT / "runs", ROOT / "results/runs", ROOT / "results/study"
 
 SEEDS = {"notebook": 5, "documented": 3}
 PENALTIES = {"none": (0, 0), "L1": (0.001, 0), "L2": (0, 0.0005), "L1 and L2": (0.001, 0.0005)}
@@ -42,7 +42,7 @@ PARTS = (*SEEDS, "penalties", "batch-size")
 
 
 def folder(part: str, setting: str) -> str:
-    """Return the folder of a setting's runs, in runs/ and docs/runs/."""
+    """Return the folder of a setting's runs, in runs/ and results/runs/."""
     return f"{part}-{setting}".replace(" ", "-").replace(",", "").lower()
 
 

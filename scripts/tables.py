@@ -1,4 +1,4 @@
-"""Write the tables of README.md and docs/ from the records in docs/; each table is between two comment lines.
+"""Write the tables of README.md and docs/ from the records in results/; each table is between two comment lines.
 
 usage: python scripts/tables.py [--check]   (--check: only report whether the pages are up to date)
 """
@@ -30,7 +30,7 @@ def study_runs(recipe: str) -> list[Run]:
     found = [
         Run(norm, int(path.name.rsplit("seed", 1)[1]), path)
         for norm in NORMS
-        for path in (ROOT / "docs/runs").glob(f"{norm}-mnist-{recipe}-seed*")
+        for path in (ROOT / "results/runs").glob(f"{norm}-mnist-{recipe}-seed*")
     ]
     return sorted(found, key=lambda run: (run.norm, run.seed))
 
@@ -76,13 +76,13 @@ def recipe_differences(recipe: str) -> str:
 
 
 def written_table(path: str) -> str:
-    """Return a table in docs/ that scripts/study.py or scripts/best.py wrote."""
-    return (ROOT / "docs" / path).read_text(encoding="utf-8").strip()
+    """Return a table in results/ that scripts/study.py or scripts/best.py wrote."""
+    return (ROOT / "results" / path).read_text(encoding="utf-8").strip()
 
 
 def export_record() -> dict[str, Any]:
     """Return the record of scripts/bench_export.py."""
-    record: dict[str, Any] = json.loads((ROOT / "docs/bench/export.json").read_text())
+    record: dict[str, Any] = json.loads((ROOT / "results/bench/export.json").read_text())
     return record
 
 
@@ -123,7 +123,7 @@ def agreement_table() -> str:
 
 def int8_table() -> str:
     """Accuracy and latency in float32 and int8, as scripts/bench_int8.py recorded them."""
-    record = json.loads((ROOT / "docs/bench/int8.json").read_text())
+    record = json.loads((ROOT / "results/bench/int8.json").read_text())
     lines = [
         "| norm | test accuracy, float32 / int8 | batch 1, ms | batch 32, ms | batch 256, ms |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -138,7 +138,7 @@ def int8_table() -> str:
 
 def applications_table() -> str:
     """Size, agreement and latency of larger models, as scripts/bench_applications.py recorded them."""
-    record = json.loads((ROOT / "docs/bench/applications.json").read_text())
+    record = json.loads((ROOT / "results/bench/applications.json").read_text())
     lines = [
         "| model | route | nodes (Keras' export) | transposes | largest difference | latency, ms | Keras' export, ms "
         "| ratio |",
@@ -163,7 +163,7 @@ def applications_table() -> str:
 
 def train_record() -> dict[str, Any]:
     """Return the record of benchmarks/train_throughput.py."""
-    record: dict[str, Any] = json.loads((ROOT / "docs/bench/train.json").read_text())
+    record: dict[str, Any] = json.loads((ROOT / "results/bench/train.json").read_text())
     return record
 
 
@@ -209,7 +209,7 @@ def faults_table() -> str:
         "| found, with data of the kind |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    cases = json.loads((ROOT / "docs/bench/parity_faults.json").read_text())["cases"]
+    cases = json.loads((ROOT / "results/bench/parity_faults.json").read_text())["cases"]
     for name, case in cases.items():
         numbers = " | ".join(f"{case[key]:.0e}" for key in ("error", "keras_error", "allowance"))
         counts = " | ".join(str(case[key]) for key in ("matter", "found", "found_with_data"))
@@ -226,7 +226,7 @@ def parity_of_applications_table() -> str:
         "| architecture | rows | error of the graph | of Keras' float32 | allowed | CPU seconds | memory, GiB |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    models = json.loads((ROOT / "docs/bench/parity_applications.json").read_text())["models"]
+    models = json.loads((ROOT / "results/bench/parity_applications.json").read_text())["models"]
     for name, model in sorted(models.items()):
         numbers = " | ".join(f"{model[key]:.0e}" for key in ("error", "keras_error", "allowance"))
         seconds = model["seconds"]["parity_cpu"]
@@ -291,7 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 write_text(ROOT / page, new)
     if outdated and "--check" in sys.argv:
         raise CheckError(
-            f"{', '.join(outdated)}: expected the tables of the records in docs/, got others; run scripts/tables.py"
+            f"{', '.join(outdated)}: expected the tables of the records in results/, got others; run scripts/tables.py"
         )
     return 0
 

@@ -16,10 +16,10 @@ the graph passes where, for every number,
     |g - t| <= 4 (E + m) + 32 u (s + |t|)
 
 *Why 4*: two float32 evaluations of the same function differ in the order of their sums, in what is folded into what
-and in their kernels, not in kind. Over the right graphs of docs/bench/parity_faults.json the graph errs at most twice
-as much as Keras; the factor doubles that. *Why 32 u*: where Keras is exact by luck (a sum of few terms, a constant
-input), a graph that rounds at all would fail without it; 4e-6 of the output's size is far below any single fault that
-matters (1e-4).
+and in their kernels, not in kind. Over the right graphs of results/bench/parity_faults.json the graph errs at most
+twice as much as Keras; the factor doubles that. *Why 32 u*: where Keras is exact by luck (a sum of few terms, a
+constant input), a graph that rounds at all would fail without it; 4e-6 of the output's size is far below any single
+fault that matters (1e-4).
 
 Where k is far from t (more than 2^-10 of its size: a step function, or a number that leaves the range of float32), g
 may be near either of them, and E leaves such numbers out. What is not a floating-point number is equal to t or to k.
