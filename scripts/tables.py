@@ -16,7 +16,8 @@ from export.errors import CheckError, UserError
 from export.files import write_text
 from kerasnorm.norms import NORMS
 from kerasnorm.study.plan import Run
-from kerasnorm.study.tables import differences_table, result_cells
+from kerasnorm.study.statistics import summarize
+from kerasnorm.study.tables import accuracies, differences_table, result_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 KERAS = "Keras' export"
@@ -33,6 +34,18 @@ def study_runs(recipe: str) -> list[Run]:
         for path in (ROOT / "results/runs").glob(f"{norm}-mnist-{recipe}-seed*")
     ]
     return sorted(found, key=lambda run: (run.norm, run.seed))
+
+
+def results_table() -> str:
+    """Test accuracy of each norm and recipe, beside the reference's."""
+    runs = {recipe: study_runs(recipe) for recipe in ("notebook", "documented", "best")}
+    names = [f"`{recipe}`, {len({run.seed for run in found})} seeds" for recipe, found in runs.items()]
+    lines = [f"| norm | PyTorch study | {' | '.join(names)} |", "| --- | ---: | ---: | ---: | ---: |"]
+    for norm, (reference, *_) in REFERENCE.items():
+        summaries = [summarize(accuracies(found, norm)) for found in runs.values()]
+        cells = [f"{summary.mean:.2f} ± {summary.deviation:.2f}" for summary in summaries]
+        lines.append(f"| {norm}, {NORMS[norm].name} | {reference:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def study_table() -> str:
@@ -239,26 +252,37 @@ def parity_of_applications_table() -> str:
 
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
+        "results": results_table,
+        "speed": speed_table,
+    },
+    "docs/training/speed.md": {
+        "throughput": throughput_table,
+        "resnet": resnet_table,
+    },
+    "docs/study/index.md": {
         "study": study_table,
         "differences": partial(recipe_differences, "notebook"),
         "differences-documented": partial(recipe_differences, "documented"),
-        "penalties": partial(written_table, "study/penalties/table.md"),
-        "batch-size": partial(written_table, "study/batch-size/table.md"),
+    },
+    "docs/study/penalties.md": {"penalties": partial(written_table, "study/penalties/table.md")},
+    "docs/study/batch-size.md": {"batch-size": partial(written_table, "study/batch-size/table.md")},
+    "docs/study/best.md": {
         "best": best_table,
+        "onnx": partial(written_table, "best/onnx.md"),
         "tuning": partial(written_table, "best/tuning.md"),
         "ablation": partial(written_table, "best/ablation.md"),
         "growth": partial(written_table, "best/growth.md"),
-        "throughput": throughput_table,
-        "resnet": resnet_table,
-        "speed": speed_table,
-        "agreement": agreement_table,
-        "int8": int8_table,
-        "applications": applications_table,
     },
-    "docs/parity.md": {
+    "docs/export/parity.md": {
         "parity-faults": faults_table,
         "parity-applications": parity_of_applications_table,
     },
+    "docs/export/speed.md": {
+        "speed": speed_table,
+        "agreement": agreement_table,
+        "int8": int8_table,
+    },
+    "docs/export/applications.md": {"applications": applications_table},
 }
 
 
