@@ -1,4 +1,4 @@
-"""Graphs of common designs against Keras' own export: conversion, latency; recorded in docs/bench/designs.json.
+"""Graphs of common designs against Keras' own export: conversion, latency; recorded in results/bench/designs.json.
 
 usage: python -m benchmarks.design_speed [DESIGN ...]    (default: all of benchmarks/designs.py)
 
@@ -32,7 +32,7 @@ from export.runtime import open_session
 from export.timing import time_calls
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "docs/bench/designs.json"
+RECORD = ROOT / "results/bench/designs.json"
 BATCHES = (1, 32)
 REPEATS, SECONDS, TURN = 5, 1.0, 0.2
 
