@@ -8,7 +8,11 @@ from export.errors import Unsupported
 from export.lowerings import (
     activation,
     attention,
+    binary,
+    comparison,
+    composition,
     convolution,
+    division,
     elementwise,
     filling,
     image,
@@ -26,6 +30,7 @@ from export.lowerings import (
     repeating,
     shape,
     splitting,
+    unary,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
@@ -37,7 +42,11 @@ __all__ = [
     "Unsupported",
     "activation",
     "attention",
+    "binary",
+    "comparison",
+    "composition",
     "convolution",
+    "division",
     "elementwise",
     "filling",
     "image",
@@ -57,4 +66,5 @@ __all__ = [
     "repeating",
     "shape",
     "splitting",
+    "unary",
 ]
