@@ -8,7 +8,11 @@ from export.errors import Unsupported
 from export.lowerings import (
     activation,
     attention,
+    binary,
+    comparison,
+    composition,
     convolution,
+    division,
     elementwise,
     filling,
     image,
@@ -22,6 +26,7 @@ from export.lowerings import (
     random,
     reduction,
     shape,
+    unary,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
@@ -33,7 +38,11 @@ __all__ = [
     "Unsupported",
     "activation",
     "attention",
+    "binary",
+    "comparison",
+    "composition",
     "convolution",
+    "division",
     "elementwise",
     "filling",
     "image",
@@ -49,4 +58,5 @@ __all__ = [
     "register_lowering",
     "register_operation",
     "shape",
+    "unary",
 ]
