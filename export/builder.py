@@ -281,7 +281,9 @@ class Builder:
         return self.like(x, value, dtype=dtype)
 
     def reduce(self, op_type: str, value: ir.Value, axes: Sequence[int], keepdims: bool = True) -> ir.Value:
-        """A Reduce operator. Its axes became an input with opset 18 (ReduceSum: 13)."""
+        """A Reduce operator; over no axes, the value. The axes became an input with opset 18 (ReduceSum: 13)."""
+        if not axes:  # ONNX would reduce all of them
+            return value
         if self.opset >= 18 or op_type == "ReduceSum":
             return self.op(op_type, value, np.array(axes, np.int64), keepdims=int(keepdims))
         return self.op(op_type, value, axes=list(axes), keepdims=int(keepdims))

@@ -1,6 +1,7 @@
 """What the export tests share: random weights, conversion with a parity check, and small models."""
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -90,6 +91,15 @@ def check_operation(operation: Callable[[Any], Any], channels_first: bool = Fals
     conversion = converted(randomize(keras.Model(inputs, operation(x))), rtol=1e-3)
     assert conversion.route == "direct"
     return conversion
+
+
+def operations(names: Iterable[str], **options: Any) -> dict[str, Callable[..., Any]]:
+    """Operations of `keras.ops` by name, with options; those that this version of Keras doesn't have are left out."""
+    return {
+        name: functools.partial(getattr(keras.ops, name), **options)
+        for name in names
+        if hasattr(keras.ops, name)
+    }
 
 
 def compare(
