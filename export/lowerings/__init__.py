@@ -21,6 +21,7 @@ from export.lowerings import (
     random,
     reduction,
     shape,
+    transposed_convolution,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
@@ -47,4 +48,5 @@ __all__ = [
     "register_lowering",
     "register_operation",
     "shape",
+    "transposed_convolution",
 ]
