@@ -134,8 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     conversion = done.conversion
     for line in conversion.folds.refused:
         print(escape(f"not folded: {line}"))
-    if conversion.route != "direct":
-        print(escape(f"route tf2onnx: {conversion.reason}"))
+    if conversion.reason:
+        print(escape(f"converted by tf2onnx: {conversion.reason}"))
     summary = (
         f"{done.path}: {len(conversion.model.graph.node)} nodes, {done.path.stat().st_size:,} bytes, opset "
         f"{conversion.opset}, route {conversion.route}, largest difference {done.parity.max_abs:.1e}; "

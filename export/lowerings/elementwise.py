@@ -170,7 +170,7 @@ register_operation("ceil")(_unary("Ceil"))
 register_operation("sign")(_unary("Sign"))
 register_operation("erf")(_unary("Erf"))
 register_operation("logical_not")(_unary("Not"))
-register_operation("stop_gradient", "copy", "cast")(_unary())
+register_operation("stop_gradient", "copy", "cast", "convert_to_tensor")(_unary())
 
 
 @register_lowering(layers.Identity, layers.ActivityRegularization, any_layout=True)

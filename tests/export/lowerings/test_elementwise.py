@@ -42,6 +42,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "where with channels": lambda x: ops.where(ops.logical_not(x >= CHANNELS), CHANNELS, x),
     "logic": lambda x: ops.cast(ops.logical_or(ops.logical_and(x > 0, x < 1), x != x), "float32") - x,
     "integers": lambda x: ops.cast(ops.cast(x * 4, "int32") + 2, "float32") * x,
+    "convert to tensor": lambda x: ops.convert_to_tensor(x) + ops.convert_to_tensor(x > 0, dtype="float32"),
     "not equal": lambda x: ops.where(ops.not_equal(ops.sign(x), 1), x, 2.0),
 }
 

@@ -20,6 +20,11 @@ CASES: dict[str, Callable[[Any], Any]] = {
         ops.var(x, axis=(1, 2), keepdims=True) + ops.logsumexp(x, axis=[-1], keepdims=True)
     ),
     "moments": lambda x: sum(ops.moments(x, axes=[1, 2])),
+    "any and all": lambda x: ops.where(
+        ops.any(x > 2, axis=(1, 2), keepdims=True), x, ops.all(x < 1, axis=-1)[..., None]
+    ),
+    "any of numbers": lambda x: ops.any(ops.floor(x), axis=(0, 1)),
+    "all of everything": lambda x: ops.all(ops.absolute(x) + 1),
     "argmax": lambda x: ops.cast(ops.argmax(x, axis=-1), "float32"),
 }
 
