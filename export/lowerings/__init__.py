@@ -33,6 +33,7 @@ from export.lowerings import (
     shape,
     splitting,
     unary,
+    transposed_convolution,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
@@ -71,4 +72,5 @@ __all__ = [
     "shape",
     "splitting",
     "unary",
+    "transposed_convolution",
 ]

@@ -9,7 +9,7 @@ from keras import ops
 from export.convert import Options, convert
 from export.errors import UserError
 from export.lowerings.activation import BY_NAME
-from tests.export.helpers import check_operation, converted, functional, in_either_layout, randomize
+from tests.export.helpers import check_operation, converted, functional, in_either_layout, kinds, randomize
 
 L = keras.layers
 
@@ -59,6 +59,13 @@ def test_another_function_of_the_same_name_is_unsupported() -> None:
 def test_activation_layer(layer: Any) -> None:
     model = functional((5, 6, 4), L.Conv2D(4, 3, padding="same"), layer.from_config(layer.get_config()))
     converted(model)
+
+
+@pytest.mark.parametrize("shared_axes", [None, [1, 2]])
+def test_prelu_after_a_convolution_writes_no_transpose(shared_axes: list[int] | None) -> None:
+    layers = [L.Conv2D(4, 3), L.PReLU(shared_axes=shared_axes), L.Conv2D(2, 2), L.GlobalMaxPooling2D()]
+    operators = kinds(converted(functional((5, 6, 1), *layers)))
+    assert operators == ["Reshape", "Conv", "PRelu", "Conv", "GlobalMaxPool", "Flatten"]
 
 
 def test_softmax_with_mask() -> None:
