@@ -15,12 +15,16 @@ from export.lowerings import (
     joining,
     linear,
     normalization,
+    one_hot,
     padding,
     pooling,
     preprocessing,
     random,
     reduction,
+    reordering,
+    repeating,
     shape,
+    splitting,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
@@ -39,6 +43,7 @@ __all__ = [
     "joining",
     "linear",
     "normalization",
+    "one_hot",
     "padding",
     "pooling",
     "preprocessing",
@@ -46,5 +51,8 @@ __all__ = [
     "reduction",
     "register_lowering",
     "register_operation",
+    "reordering",
+    "repeating",
     "shape",
+    "splitting",
 ]
