@@ -80,21 +80,6 @@ def _as_bits(g: Builder, x: Tensor, dtype: str) -> ir.Value:
     return g.op("Cast", cast(g, x, "bool"), to=int(onnx_dtype(dtype)))
 
 
-def _logical_reduction(op_type: str) -> LoweringFunction:
-    def lower(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-        bits = g.op(
-            "Cast", cast(g, x, "bool"), to=int(onnx_dtype("uint8"))
-        )  # ReduceMax takes bool from opset 20
-        result = reduce_tensor(g, op_type, g.like(x, bits, dtype="uint8"), operation.axis, operation.keepdims)
-        return g.like(result, g.op("Cast", result.value, to=int(onnx_dtype("bool"))))
-
-    return lower
-
-
-register_operation("any")(_logical_reduction("ReduceMax"))
-register_operation("all")(_logical_reduction("ReduceMin"))
-
-
 def variance(g: Builder, x: Tensor, axis: Axis, keepdims: bool) -> Tensor:
     """The biased variance, in two passes."""
     axes = sorted(g.axis(x, one) for one in normalize_axes(axis, x.rank))
