@@ -32,8 +32,8 @@ from export.lowerings import (
     repeating,
     shape,
     splitting,
-    unary,
     transposed_convolution,
+    unary,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
@@ -71,6 +71,6 @@ __all__ = [
     "repeating",
     "shape",
     "splitting",
-    "unary",
     "transposed_convolution",
+    "unary",
 ]
