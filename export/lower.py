@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from export.builder import Builder, Tensor, record_shape
+from export.builder import Builder, Shape, Tensor, record_shape
 from export.errors import Unsupported, UserError
 from export.keras_graph import (
     function_of,
@@ -124,8 +124,10 @@ class _ModelLowering:
             of_layer = output_masks(g, layer, args, kwargs, symbolic)
             masks = [one or other for one, other in zip(masks, of_layer, strict=True)]
         return [
-            record_shape(replace(output, dtype=dtype, mask=mask))
-            for output, dtype, mask in zip(outputs, g.output_dtypes, masks, strict=True)
+            record_shape(replace(output, shape=_merged(output.shape, shape), dtype=dtype, mask=mask))
+            for output, shape, dtype, mask in zip(
+                outputs, g.output_shapes, g.output_dtypes, masks, strict=True
+            )
         ]
 
     def traced(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
@@ -172,6 +174,11 @@ class _ModelLowering:
             return with_mask(values[id(x)], mask) if mask is not None else values[id(x)]
 
         return keras.tree.map_structure(value_of, outputs)
+
+
+def _merged(shape: Shape, of_keras: Shape) -> Shape:
+    """A lowering's shape, with the sizes that only Keras knows."""
+    return tuple(theirs if size is None else size for size, theirs in zip(shape, of_keras, strict=True))
 
 
 def _trains_by_default(layer: Any) -> bool:
