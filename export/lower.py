@@ -9,13 +9,8 @@ from typing import Any
 
 import keras
 
-<<<<<<< HEAD
-from export.builder import Builder, Tensor, record_shape
-from export.errors import KerasnormError, Unsupported, UserError
-=======
 from export.builder import Builder, Shape, Tensor, record_shape
-from export.errors import Unsupported, UserError
->>>>>>> 17ab8b7c5bfcfc4ea2f4814b0d8c9daa1845128a
+from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
     function_of,
     functional,
@@ -119,8 +114,10 @@ class _ModelLowering:
             of_layer = output_masks(g, layer, args, kwargs, symbolic)
             masks = [one or other for one, other in zip(masks, of_layer, strict=True)]
         return [
-            record_shape(replace(output, dtype=dtype, mask=mask))
-            for output, dtype, mask in zip(outputs, g.output_dtypes, masks, strict=True)
+            record_shape(replace(output, shape=_merged(output.shape, shape), dtype=dtype, mask=mask))
+            for output, shape, dtype, mask in zip(
+                outputs, g.output_shapes, g.output_dtypes, masks, strict=True
+            )
         ]
 
     def nested_model(self, g: Builder, model: keras.Model, args: Any, kwargs: Any) -> list[Tensor]:
@@ -154,20 +151,7 @@ class _ModelLowering:
         for output, shape in zip(outputs, g.output_shapes, strict=True):
             if not isinstance(output, Tensor) or len(output.shape) != len(shape):
                 raise Unsupported(f"its lowering returned {output!r}, expected a Tensor of shape {shape}")
-<<<<<<< HEAD
         return outputs
-=======
-        masks: list[Tensor | None] = [x.mask if traces else None for x in outputs]
-        if is_layer and not all(masks):
-            of_layer = output_masks(g, layer, args, kwargs, symbolic)
-            masks = [one or other for one, other in zip(masks, of_layer, strict=True)]
-        return [
-            record_shape(replace(output, shape=_merged(output.shape, shape), dtype=dtype, mask=mask))
-            for output, shape, dtype, mask in zip(
-                outputs, g.output_shapes, g.output_dtypes, masks, strict=True
-            )
-        ]
->>>>>>> 17ab8b7c5bfcfc4ea2f4814b0d8c9daa1845128a
 
     def traced(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
         """Lower a layer without a lowering by the operations that its `call` consists of."""
@@ -215,7 +199,6 @@ class _ModelLowering:
         return keras.tree.map_structure(value_of, outputs)
 
 
-<<<<<<< HEAD
 def _run(function: LoweringFunction, g: Builder, layer: Any, args: Any, kwargs: Any) -> Any:
     """Run a lowering. Those of users may fail anyhow."""
     try:
@@ -225,11 +208,11 @@ def _run(function: LoweringFunction, g: Builder, layer: Any, args: Any, kwargs: 
     except Exception as error:
         name = f"{function.__module__}.{function.__qualname__}"
         raise Unsupported(f"its lowering {name} fails: {type(error).__name__}: {error}") from error
-=======
+
+
 def _merged(shape: Shape, of_keras: Shape) -> Shape:
     """A lowering's shape, with the sizes that only Keras knows."""
     return tuple(theirs if size is None else size for size, theirs in zip(shape, of_keras, strict=True))
->>>>>>> 17ab8b7c5bfcfc4ea2f4814b0d8c9daa1845128a
 
 
 def _trains_by_default(layer: Any) -> bool:
