@@ -20,6 +20,7 @@ from export.lowerings import (
     indexing,
     joining,
     linear,
+    losses,
     nan_reduction,
     normalization,
     padding,
@@ -28,6 +29,7 @@ from export.lowerings import (
     random,
     reduction,
     shape,
+    softmax,
     unary,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
@@ -52,6 +54,7 @@ __all__ = [
     "indexing",
     "joining",
     "linear",
+    "losses",
     "nan_reduction",
     "normalization",
     "padding",
@@ -62,5 +65,6 @@ __all__ = [
     "register_lowering",
     "register_operation",
     "shape",
+    "softmax",
     "unary",
 ]
