@@ -38,6 +38,7 @@ from export.lowerings import (
     shape,
     softmax,
     sorting,
+    special,
     statistics,
     unary,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "shape",
     "softmax",
     "sorting",
+    "special",
     "statistics",
     "unary",
 ]
