@@ -9,14 +9,14 @@ import keras
 from keras import ops
 
 from export.errors import Unsupported
-from export.lowerings.composition import Symbol, composed
+from export.lowerings.composition import Symbol, as_float, composed
 from export.lowerings.registry import register_operation
 
 
 def norm(operation: keras.Operation, x: Symbol) -> Symbol:
     """The norm of vectors along an axis, or of matrices along two."""
     order, keepdims = operation.ord, operation.keepdims
-    x = ops.cast(x, keras.backend.result_type(x.dtype, float))
+    x = as_float(x)
     axes = range(len(x.shape)) if operation.axis is None else operation.axis
     axes = [axes] if isinstance(axes, int) else list(axes)
     axes = [axis % len(x.shape) for axis in axes]

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from export.lowerings.composition import Symbol, composed
+from export.lowerings.composition import Symbol, as_float, composed
 from export.lowerings.registry import register_operation
 
 # exp(x^2) erfc(x) for x from 0.5 to 10.2, in 2 / (2 + x).
@@ -50,13 +50,9 @@ def polynomial(x: Symbol, coefficients: Sequence[float]) -> Symbol:
     return value
 
 
-def _float(x: Symbol) -> Symbol:
-    return ops.cast(x, keras.backend.result_type(x.dtype, float))
-
-
 def erfc(operation: keras.Operation, x: Symbol) -> Symbol:
     """1 - erf(x), of which a polynomial keeps the digits for large x."""
-    x = _float(x)
+    x = as_float(x)
     clipped = ops.clip(x, 0.5, 15.0)
     # exp(-x^2) in two parts, since x^2 is rounded: the square of the first 11 bits of x is not.
     head = ops.floor(clipped * 128.0) / 128.0
@@ -67,7 +63,7 @@ def erfc(operation: keras.Operation, x: Symbol) -> Symbol:
 
 def erfinv(operation: keras.Operation, x: Symbol) -> Symbol:
     """The inverse of erf, as in Giles 2012, "Approximating the erfinv function"."""
-    x = _float(x)
+    x = as_float(x)
     w = -ops.log((1.0 - x) * (1.0 + x))
     tail = polynomial(ops.sqrt(ops.maximum(w, 5.0)) - 3.0, ERFINV_TAIL)
     ratio = ops.where(w < 5.0, polynomial(w - 2.5, ERFINV_CENTER), tail)
@@ -76,7 +72,7 @@ def erfinv(operation: keras.Operation, x: Symbol) -> Symbol:
 
 def i0(operation: keras.Operation, x: Symbol) -> Symbol:
     """The modified Bessel function of the first kind of order 0."""
-    size = ops.abs(_float(x))
+    size = ops.abs(as_float(x))
     small, large = ops.minimum(size, 8.0), ops.maximum(size, 8.0)
     root = ops.exp(0.5 * large)  # exp(x) overflows before I0 does
     tail = root * (root * polynomial(8.0 / large, I0_TAIL) * ops.rsqrt(large))

@@ -9,17 +9,13 @@ import keras
 from keras import ops
 
 from export.errors import Unsupported
-from export.lowerings.composition import Symbol, composed
+from export.lowerings.composition import Symbol, as_float, composed
 from export.lowerings.registry import register_operation
-
-
-def _float(x: Symbol) -> Symbol:
-    return ops.cast(x, keras.backend.result_type(x.dtype, float))
 
 
 def average(operation: keras.Operation, x: Symbol, weights: Symbol | None = None) -> Symbol:
     """The weighted mean along an axis."""
-    x, axis = _float(x), operation.axis
+    x, axis = as_float(x), operation.axis
     if weights is None:
         return ops.mean(x, axis=axis)
     weights = ops.cast(weights, x.dtype)
@@ -46,7 +42,7 @@ def diff(operation: keras.Operation, x: Symbol) -> Symbol:
 
 def trapezoid(operation: keras.Operation, y: Symbol) -> Symbol:
     """The integral along an axis by the trapezoidal rule."""
-    y, axis, dx = _float(y), operation.axis % len(y.shape), operation.dx
+    y, axis, dx = as_float(y), operation.axis % len(y.shape), operation.dx
     if operation.x is not None:
         x = ops.cast(operation.x, y.dtype)
         if len(x.shape) == 1:
@@ -59,7 +55,7 @@ def corrcoef(operation: keras.Operation, x: Symbol) -> Symbol:
     """Pearson's correlation coefficients of the rows of a matrix."""
     if len(x.shape) != 2:
         raise Unsupported(f"correlation coefficients of a tensor of {len(x.shape)} axes, not 2")
-    x = _float(x)
+    x = as_float(x)
     centered = x - ops.mean(x, axis=-1, keepdims=True)
     size = ops.sqrt(ops.sum(ops.square(centered), axis=-1, keepdims=True))
     products = ops.matmul(centered, ops.transpose(centered))
