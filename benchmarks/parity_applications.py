@@ -1,4 +1,4 @@
-"""Whether the parity check passes every architecture of keras.applications; docs/bench/parity_applications.json.
+"""Whether the parity check passes every architecture of keras.applications; results/bench/parity_applications.json.
 
 usage: python -m benchmarks.parity_applications [--quick] [MODEL ...]    (default: all; each in a process of its own)
 
@@ -20,7 +20,7 @@ from export.command import import_tensorflow_quietly
 from export.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "docs/bench/parity_applications.json"
+RECORD = ROOT / "results/bench/parity_applications.json"
 
 
 def measure(name: str, quick: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How many single faults in right graphs the parity check finds; recorded in docs/bench/parity_faults.json and .md.
+"""How many single faults in right graphs the parity check finds; recorded in results/bench/parity_faults.json.
 
 usage: python -m benchmarks.parity_faults [--faults 45] [CASE ...]
 
@@ -25,11 +25,11 @@ import onnx
 from benchmarks.injected_faults import Fault, node_faults, value_faults, weight_faults
 from export.command import import_tensorflow_quietly
 from export.errors import KerasnormError
-from export.files import write_json, write_text
+from export.files import write_json
 from export.runtime import open_session
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "docs/bench/parity_faults.json"
+RECORD = ROOT / "results/bench/parity_faults.json"
 MATTERS = 1e-4
 
 
@@ -158,25 +158,7 @@ def main() -> int:
             )
     if not arguments.cases:
         write_json(RECORD, record)
-        write_text(RECORD.with_suffix(".md"), table(record["cases"]))
     return 0
-
-
-def table(cases: dict[str, Any]) -> str:
-    """The record as a table for the documentation."""
-    lines = [
-        "| right graph | error of the graph | of Keras' float32 | allowed | faults that matter | found, random data "
-        "| found, with data of the kind |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for name, case in cases.items():
-        numbers = " | ".join(f"{case[key]:.0e}" for key in ("error", "keras_error", "allowance"))
-        counts = " | ".join(str(case[key]) for key in ("matter", "found", "found_with_data"))
-        lines.append(f"| {name} | {numbers} | {counts} |")
-    total = {key: sum(case[key] for case in cases.values()) for key in ("matter", "found", "found_with_data")}
-    shares = [f"{100 * total[key] / total['matter']:.1f} %" for key in ("found", "found_with_data")]
-    lines.append(f"| together | | | | {total['matter']} | {total['found']}, {shares[0]} | {shares[1]} |")
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Images per second of a training epoch: ours, stock Keras layers, PyTorch; recorded in docs/bench/train.json.
+"""Images per second of a training epoch: ours, stock Keras layers, PyTorch; recorded in results/bench/train.json.
 
 usage: python benchmarks/train_throughput.py [--rounds 5] [--images 25600] [--batch-size 128]
 
@@ -288,7 +288,9 @@ def main() -> int:
     if not arguments.no_record:
         settings = {key: getattr(arguments, key) for key in ("rounds", "images", "batch_size")}
         results = {"cores": cores, "networks": record, "one_core": one_core}
-        write_json(ROOT / "docs/bench/train.json", {"date": time.strftime("%Y-%m-%d"), **settings, **results})
+        write_json(
+            ROOT / "results/bench/train.json", {"date": time.strftime("%Y-%m-%d"), **settings, **results}
+        )
     return 0
 
 

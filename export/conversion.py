@@ -24,8 +24,8 @@ class Options:
     """How to convert a model.
 
     Attributes:
-        route: 'direct' for the lowerings of this package, 'tf2onnx', or 'auto' for direct where every layer is
-            supported and tf2onnx otherwise.
+        route: 'direct' for the lowerings of this package alone, 'tf2onnx', or 'auto': a layer that has no lowering is
+            converted by tf2onnx, and so is a model of which Keras keeps no graph.
         opset: version of the standard operators; None for 17, or 21 with `portable`.
         portable: write standard operators even where another form is faster on onnxruntime's CPU provider.
         input_layout: layout of image inputs: 'nhwc', as in Keras, or 'nchw'.
@@ -67,11 +67,11 @@ class Conversion:
     Attributes:
         model: the ONNX model.
         options: how it was converted.
-        route: 'direct' or 'tf2onnx'.
+        route: 'direct', 'mixed' if tf2onnx converted some of the layers, or 'tf2onnx'.
         inputs: name of each input of the graph, in Keras' order.
         outputs: name of each output, likewise.
         input_range: lowest and highest value of an input.
-        reason: why the route is tf2onnx; empty for direct.
+        reason: why the route is mixed or tf2onnx; empty for direct.
         folds: what was folded, and what was not.
         layers: with `convert_layerwise`, the Keras layer of each output.
     """

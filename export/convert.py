@@ -1,6 +1,8 @@
-"""Convert a Keras model to ONNX, by the direct route or, if a layer is unsupported, by tf2onnx."""
+"""Convert a Keras model to ONNX, by the direct route. What it doesn't support is converted by tf2onnx."""
 
 from __future__ import annotations
+
+import re
 
 import keras
 import onnx
@@ -56,10 +58,11 @@ def _direct(model: keras.Model, options: Options, layerwise: bool = False) -> Co
     return Conversion(
         graph.model,
         options,
-        "direct",
+        "mixed" if graph.by_tf2onnx else "direct",
         input_names(model),
         outputs,
         input_range(model, options),
+        "; ".join(graph.by_tf2onnx),
         folds=graph.folds,
         layers=graph.layers,
     )
@@ -72,9 +75,26 @@ def _finish(conversion: Conversion, model: keras.Model) -> Conversion:
         try:
             onnx.checker.check_model(conversion.model, full_check=True)
         except Exception as error:  # onnx's checker and shape inference have errors without a common base
-            why = f" ({conversion.reason})" if conversion.reason else ""
+            message = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+            node = _node_in_question(conversion.model, str(error))
+            if conversion.route == "direct":
+                cause = (
+                    "a lowering, there or in a preceding layer, writes another shape or operator than it must"
+                )
+            else:
+                cause = f"a lowering would avoid that route: {conversion.reason}"
             raise UserError(
-                f"model {model.name!r}: the {conversion.route} route made a graph that onnx refuses{why}: "
-                f"{next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]}"
+                f"model {model.name!r}: the {conversion.route} route made a graph that onnx refuses at {node}: "
+                f"{message}; {cause}"
             ) from error
     return conversion
+
+
+def _node_in_question(model: onnx.ModelProto, message: str) -> str:
+    """The node that an error of onnx is about: the one that it names, or the first of the operator that it names."""
+    for attribute in ("name", "op_type"):
+        for node in model.graph.node:
+            text = getattr(node, attribute)
+            if text and re.search(rf"(?<![\w/]){re.escape(text)}(?![\w/])", message):
+                return f"node {node.name!r} ({node.op_type})"
+    return "some node"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import keras
 import onnx
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.builder import Builder, Tensor, onnx_dtype
 from export.conversion import DEFAULT_OPSET, PORTABLE_OPSET, Options
@@ -20,6 +21,7 @@ from export.passes.outcome import FoldReport
 from export.passes.pad_into_window import PadIntoWindowPass
 from export.passes.simplify_layout import SimplifyLayoutPass
 from export.signature import is_nchw, named_dimensions, output_names, takes_uint8
+from export.single_layer import SingleLayers
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class DirectGraph:
     Attributes:
         model: the ONNX model, without metadata.
         folds: what was folded, and what was not.
+        by_tf2onnx: the layers that tf2onnx converted, each with the reason.
         layers: with `layerwise`, the Keras layer of each output.
     """
 
     model: onnx.ModelProto
     folds: FoldReport
+    by_tf2onnx: list[str]
     layers: list[str]
 
 
@@ -46,7 +50,8 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
         layerwise: make the output of every layer an output of the graph, and fold nothing.
 
     Raises:
-        Unsupported: the direct route can't convert the model. The message names the layer.
+        Unsupported: a layer has no lowering, and with route 'auto' tf2onnx can't convert it either. The message names
+            it.
     """
     if not getattr(model, "inputs", None):
         raise Unsupported(f"model {model.name!r}: it has no fixed inputs")
@@ -58,7 +63,8 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
         observed.extend((name, output) for output in outputs)
 
     registries = [registry for registry in (options.lowerings, DEFAULT) if registry is not None]
-    outputs = lower_model(g, model, inputs, registries, observe if layerwise else None)
+    single_layers = SingleLayers() if options.route == "auto" else None
+    outputs = lower_model(g, model, inputs, registries, observe if layerwise else None, single_layers)
     names = output_names(model)
     if layerwise:
         outputs = [output for _, output in observed]
@@ -67,12 +73,15 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
         _graph_output(g.for_call("outputs"), name, output, options)
     ir_model = ir.Model(g.graph, ir_version=_ir_version(g.opset), producer_name="kerasnorm")
     report = _run_passes(ir_model, options, layerwise)
-    return DirectGraph(ir.to_proto(ir_model), report, [name for name, _ in observed])
+    by_tf2onnx = single_layers.reasons if single_layers is not None else []
+    return DirectGraph(ir.to_proto(ir_model), report, by_tf2onnx, [name for name, _ in observed])
 
 
 def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldReport:
     report = FoldReport()
     outputs = [(value.type, value.shape) for value in model.graph.outputs]
+    if not layerwise:
+        RemoveUnusedNodesPass()(model)  # a mask that no layer takes must not keep a fold from its neighbour
     if options.fold and not layerwise:
         report = FoldAffinePass().call(model).report
     LegalizePass(portable=options.portable)(model)

@@ -45,7 +45,7 @@ class Exported:
 
 def export_model(
     model: keras.Model,
-    path: Path,
+    path: Path | str,
     options: Options | None = None,
     *,
     atol: float | None = None,
@@ -77,6 +77,7 @@ def export_model(
         UserError: the model can't be converted, or a file can't be written.
         ParityError: the graph computes different values. Nothing was written.
     """
+    path = Path(path)
     conversion = convert(model, options)
     parity = check_parity(
         model,

@@ -65,7 +65,7 @@ class Classifier:
     Raises:
         UserError: the file is not an ONNX model with one input of images and an output of class probabilities.
 
-    Example:
+    Examples:
         >>> classifier = Classifier("model.onnx")
         >>> classifier.predict(images).argmax(axis=1)
     """

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 from keras.src.backend import set_keras_mask  # Keras has no public name for it
 
+from export.dynamic_sizes import symbolic_sizes
 from export.errors import Unsupported
 
 # Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
@@ -176,7 +177,7 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
         Unsupported: the function computes something without `keras.ops`, or needs the size of a dynamic dimension.
     """
     try:
-        with _variables_defer_to_symbols():
+        with _variables_defer_to_symbols(), symbolic_sizes():
             outputs = function(*args, **kwargs)
     except Unsupported:  # of a function that a lowering composes
         raise

@@ -9,8 +9,8 @@ from typing import Any
 
 import keras
 
-from export.builder import Builder, Tensor, record_shape
-from export.errors import Unsupported, UserError
+from export.builder import Builder, Shape, Tensor, record_shape
+from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
     function_of,
     functional,
@@ -20,8 +20,9 @@ from export.keras_graph import (
     interpret,
     traced,
 )
-from export.lowerings.registry import Registry
+from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
+from export.single_layer import SingleLayers
 
 # Called after each call of a layer with the layer's name and outputs.
 Observer = Callable[[str, list[Tensor]], None]
@@ -33,6 +34,7 @@ def lower_model(
     inputs: Sequence[Tensor],
     registries: Sequence[Registry],
     observer: Observer | None = None,
+    single_layers: SingleLayers | None = None,
 ) -> list[Tensor]:
     """Lower a Functional or Sequential model. It may hold nested models and shared layers.
 
@@ -42,6 +44,7 @@ def lower_model(
         inputs: a Tensor for each input of the model, in Keras' order.
         registries: where to look for the lowering of a layer, in this order.
         observer: called after each call of a layer.
+        single_layers: converts the calls that have no lowering; None: there must be none.
 
     Returns:
         A Tensor for each output of the model, in Keras' order.
@@ -50,13 +53,14 @@ def lower_model(
         Unsupported: a layer has no lowering, or is used in a way that has none. The message names it.
         UserError: a layer is called with training=True.
     """
-    return _ModelLowering(registries, observer).graph(g, graph_of(model), inputs)
+    return _ModelLowering(registries, observer, single_layers).graph(g, graph_of(model), inputs)
 
 
 @dataclass(frozen=True)
 class _ModelLowering:
     registries: Sequence[Registry]
     observer: Observer | None
+    single_layers: SingleLayers | None
 
     def graph(self, g: Builder, graph: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Lower a Functional model or a `keras.Function`, whose layers are named within `g.name`."""
@@ -88,10 +92,33 @@ class _ModelLowering:
             kwargs = with_masks(layer, args, kwargs)
         if isinstance(layer, keras.Model) and functional(layer) is not None:
             return self.nested_model(g, layer, args, kwargs)
+        mode = getattr(layer, "quantization_mode", None)
+        if mode is not None:
+            # It rounds its inputs to integers, which amplifies the rounding of what precedes it: all of the model has
+            # to round as TensorFlow does.
+            raise Unsupported(
+                f"layer {g.name!r} ({type(layer).__name__}): it is quantized to {mode}; export the model before it is "
+                "quantized"
+            )
         try:
-            return self.layer(g, layer, args, kwargs, symbolic)
+            outputs = self.layer(g, layer, args, kwargs)
         except Unsupported as error:
-            raise Unsupported(f"layer {g.name!r} ({type(layer).__name__}): {error}") from error
+            named = Unsupported(f"layer {g.name!r} ({type(layer).__name__}): {error}")
+            if self.single_layers is None:
+                raise named from error
+            outputs = self.single_layers.convert(g, layer, args, kwargs, named)
+        masks = [x.mask for x in outputs]
+        if not isinstance(layer, keras.Layer):
+            masks = [None] * len(outputs)
+        elif not all(masks):
+            of_layer = output_masks(g, layer, args, kwargs, symbolic)
+            masks = [one or other for one, other in zip(masks, of_layer, strict=True)]
+        return [
+            record_shape(replace(output, shape=_merged(output.shape, shape), dtype=dtype, mask=mask))
+            for output, shape, dtype, mask in zip(
+                outputs, g.output_shapes, g.output_dtypes, masks, strict=True
+            )
+        ]
 
     def nested_model(self, g: Builder, model: keras.Model, args: Any, kwargs: Any) -> list[Tensor]:
         """Lower a model within the model. Masks that are arguments are attached to its inputs."""
@@ -99,34 +126,32 @@ class _ModelLowering:
         inputs = [with_mask(x, mask or x.mask) for x, mask in zip(tensors, masks, strict=True)]
         return self.graph(g, graph_of(model), inputs)
 
-    def layer(self, g: Builder, layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
+    def layer(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
         """Lower one call of a layer or an operation, by its lowering or by tracing its `call`."""
         found = (registry.find(layer) for registry in self.registries)
         lowering = next((one for one in found if one is not None), None)
-        is_layer = isinstance(layer, keras.Layer)
-        traces = lowering is None or (is_layer and not takes_masks(lowering.function, kwargs))
-        if lowering is None or traces:
-            outputs = self.traced(g, layer, args, kwargs)
-        else:
-            layout = (args, kwargs)
-            if not lowering.any_layout:
-                layout = keras.tree.map_structure(
-                    lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, layout
-                )
-            outputs = keras.tree.flatten(lowering.function(g, layer, *layout[0], **layout[1]))
-        if len(outputs) != len(symbolic):
-            raise Unsupported(f"its lowering returned {len(outputs)} outputs, expected {len(symbolic)}")
+        if lowering is None or (
+            isinstance(layer, keras.Layer) and not takes_masks(lowering.function, kwargs)
+        ):
+            return self.checked(g, self.traced(g, layer, args, kwargs))
+        if not lowering.any_layout:
+            args, kwargs = keras.tree.map_structure(
+                lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, (args, kwargs)
+            )
+        outputs = self.checked(g, keras.tree.flatten(_run(lowering.function, g, layer, args, kwargs)))
+        return [with_mask(x, None) for x in outputs]
+
+    @staticmethod
+    def checked(g: Builder, outputs: list[Any]) -> list[Tensor]:
+        """The outputs of a call, if they are Tensors in the number and of the ranks that Keras has."""
+        if len(outputs) != len(g.output_shapes):
+            raise Unsupported(
+                f"its lowering returned {len(outputs)} outputs, expected {len(g.output_shapes)}"
+            )
         for output, shape in zip(outputs, g.output_shapes, strict=True):
             if not isinstance(output, Tensor) or len(output.shape) != len(shape):
                 raise Unsupported(f"its lowering returned {output!r}, expected a Tensor of shape {shape}")
-        masks: list[Tensor | None] = [x.mask if traces else None for x in outputs]
-        if is_layer and not all(masks):
-            of_layer = output_masks(g, layer, args, kwargs, symbolic)
-            masks = [one or other for one, other in zip(masks, of_layer, strict=True)]
-        return [
-            record_shape(replace(output, dtype=dtype, mask=mask))
-            for output, dtype, mask in zip(outputs, g.output_dtypes, masks, strict=True)
-        ]
+        return outputs
 
     def traced(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
         """Lower a layer without a lowering by the operations that its `call` consists of."""
@@ -172,6 +197,22 @@ class _ModelLowering:
             return with_mask(values[id(x)], mask) if mask is not None else values[id(x)]
 
         return keras.tree.map_structure(value_of, outputs)
+
+
+def _run(function: LoweringFunction, g: Builder, layer: Any, args: Any, kwargs: Any) -> Any:
+    """Run a lowering. Those of users may fail anyhow."""
+    try:
+        return function(g, layer, *args, **kwargs)
+    except KerasnormError:
+        raise
+    except Exception as error:
+        name = f"{function.__module__}.{function.__qualname__}"
+        raise Unsupported(f"its lowering {name} fails: {type(error).__name__}: {error}") from error
+
+
+def _merged(shape: Shape, of_keras: Shape) -> Shape:
+    """A lowering's shape, with the sizes that only Keras knows."""
+    return tuple(theirs if size is None else size for size, theirs in zip(shape, of_keras, strict=True))
 
 
 def _trains_by_default(layer: Any) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 from export.errors import CheckError, UserError
 from export.files import write_whole
 from kerasnorm import rundir
+from kerasnorm.history import is_finite, write_history
 
 
 def save_checkpoint(path: Path, model: keras.Model, epochs: int) -> None:
@@ -90,8 +91,8 @@ class ProgressSaver(keras.callbacks.Callback):
         values = {key: float(value) for key, value in (logs or {}).items()}
         values.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
         self.history.append({**values, "epoch": epoch + 1, "seconds": seconds})
-        rundir.write_history(self.path, self.history)
-        if not rundir.is_finite(self.history[-1]):
+        write_history(self.path, self.history)
+        if not is_finite(self.history[-1]):
             raise CheckError(
                 f"{self.path}: expected a finite loss, got {values['loss']:g} in training and {values['val_loss']:g} "
                 f"in the test of epoch {epoch + 1}; to continue after epoch {epoch}, give --resume and a "

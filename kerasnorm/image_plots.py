@@ -157,7 +157,7 @@ def unnormalize(
     Raises:
         UserError: `mean` or `std` has several numbers, and the last axis of `images` another size.
 
-    Example:
+    Examples:
         >>> grey = unnormalize(x, 0.1307, 0.3081)
         >>> rgb = unnormalize(x, (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))
     """

@@ -13,6 +13,7 @@ from export.errors import CheckError
 from export.files import write_json, write_whole
 from kerasnorm import rundir
 from kerasnorm.data import Dataset
+from kerasnorm.history import COLUMNS
 
 if TYPE_CHECKING:
     import keras
@@ -85,7 +86,7 @@ def _write_plot(path: Path, draw: Callable[[], Figure]) -> None:
 def _curves(model: keras.Model, data: Dataset, history: list[dict[str, float]], seed: int) -> Figure:
     from kerasnorm.plots import plot_curves
 
-    series = {key: [row[key] for row in history] for key in rundir.COLUMNS}
+    series = {key: [row[key] for row in history] for key in COLUMNS}
     return plot_curves(series, f"{model.name}: {data.name}, {len(history)} epochs, seed {seed}")
 
 

@@ -22,33 +22,26 @@ A process holds the lock of the directory while it works in it.
 from __future__ import annotations
 
 import contextlib
-import csv
 import dataclasses
-import io
 import json
-import math
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import kerasnorm
 from export.errors import UserError
-from export.files import temporary_files, write_json, write_text
+from export.files import temporary_files, write_json
 from kerasnorm.data import Dataset
+from kerasnorm.history import HISTORY, is_finite, read_history, write_history
 from kerasnorm.lock import LOCK, check_unlocked, locked
 from kerasnorm.recipes import Recipe
 
-CONFIG, HISTORY, CHECKPOINT = "config.json", "history.csv", "checkpoint.npz"
+CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
 MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.png", "misclassified.png"
 ONNX, PARITY = "model.onnx", "parity.json"
 FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY, CURVES, MISCLASSIFIED, METRICS)
-
-COLUMNS = (
-    *("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"),
-    *("cross_entropy", "val_cross_entropy", "seconds"),
-)
 
 # A run can be resumed only with the same values of these; the rest of config.json is for the reader.
 _SAME = ("norm", "recipe", "seed", "data")
@@ -166,11 +159,6 @@ def tidy(path: Path) -> None:
             (path / CHECKPOINT).unlink(missing_ok=True)
 
 
-def is_finite(row: Mapping[str, float]) -> bool:
-    """Whether the losses of an epoch are finite; if not, the run has diverged."""
-    return math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])
-
-
 def _leftovers(path: Path) -> list[Path]:
     """The temporary files of the run's files. Whoever holds the lock can be sure that their process is dead."""
     return [file for name in FILES for file in temporary_files(path / name)]
@@ -274,32 +262,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object, got {type(value).__name__}")
     return value
-
-
-def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """Write history.csv: a row for each epoch, with floats in full, so that they are read back unchanged."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([{key: row[key] for key in COLUMNS} for row in rows])
-    write_text(path / HISTORY, text.getvalue())
-
-
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Read the rows of history.csv; none if there is no such file.
-
-    Raises:
-        UserError: the file is damaged.
-    """
-    file = path / HISTORY
-    if not file.exists():
-        return []
-    try:
-        with open(file, encoding="utf-8", newline="") as text:
-            rows: list[dict[str, float]] = [
-                {key: int(row[key]) if key == "epoch" else float(row[key]) for key in COLUMNS}
-                for row in csv.DictReader(text)
-            ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file}: expected the columns {', '.join(COLUMNS)}: {error!r}") from error
-    return rows

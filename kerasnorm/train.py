@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from export.errors import UserError
 from kerasnorm import rundir
 from kerasnorm.data import NAMES, Dataset, hold_out, load_data
+from kerasnorm.history import read_history
 from kerasnorm.norms import check_groups
 from kerasnorm.recipes import Recipe, get_recipe
 
@@ -92,7 +93,7 @@ def train(
         try:
             _fit_and_save(model, dataset, recipe, seed, path, verbose, export, callbacks)
         except KeyboardInterrupt:
-            done = len(rundir.read_history(path))
+            done = len(read_history(path))
             raise KeyboardInterrupt(
                 f"interrupted after {done} of {recipe.epochs} epochs; to continue, run the same command with "
                 f"--resume ({path})"
@@ -173,7 +174,7 @@ def _fit_and_save(
     from kerasnorm.speed import restore
 
     done = load_checkpoint(path, model)
-    history = rundir.read_history(path)[:done]
+    history = read_history(path)[:done]
     own = recipe.callbacks(data.x_train)
     if verbose is None:
         verbose = 1 if sys.stdout.isatty() else 2

@@ -1,4 +1,4 @@
-"""Export every architecture of keras.applications and record the results in docs/bench/applications.json.
+"""Export every architecture of keras.applications and record the results in results/bench/applications.json.
 
 usage: python scripts/bench_applications.py [MODEL ...]    (default: all; each in a process of its own)
 
@@ -26,7 +26,7 @@ from export.runtime import open_session
 from export.timing import time_calls
 
 ROOT = Path(__file__).resolve().parent.parent
-RECORD = ROOT / "docs/bench/applications.json"
+RECORD = ROOT / "results/bench/applications.json"
 
 # One model of each architecture is timed; the others have the same layers, only more or fewer of them.
 TIMED = (

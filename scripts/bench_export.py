@@ -1,4 +1,4 @@
-"""Measure the exported MNIST models and write docs/bench/export.json, from which scripts/tables.py makes its tables.
+"""Measure the exported MNIST models and write results/bench/export.json, from which scripts/tables.py makes its tables.
 
 usage: KERASNORM_DATA=FOLDER python scripts/bench_export.py
 
@@ -115,7 +115,7 @@ def main() -> int:
     import_tensorflow_quietly()
     with tempfile.TemporaryDirectory() as folder:
         record = {norm: measure(norm, Path(folder)) for norm in NORMS}
-    target = ROOT / "docs/bench/export.json"
+    target = ROOT / "results/bench/export.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     write_json(target, {"date": time.strftime("%Y-%m-%d"), "repeats": REPEATS, "models": record})
     print(json.dumps(record, indent=1))

@@ -1,4 +1,4 @@
-"""Quantize the exported MNIST models to int8 (static) and write their accuracy and speed to docs/bench/int8.json.
+"""Quantize the exported MNIST models to int8 (static) and write their accuracy and speed to results/bench/int8.json.
 
 usage: KERASNORM_DATA=FOLDER python scripts/bench_int8.py
 
@@ -80,7 +80,7 @@ def main() -> int:
     import_tensorflow_quietly()
     with tempfile.TemporaryDirectory() as folder:
         record = {norm: measure(norm, Path(folder)) for norm in ("bn", "ln", "gn")}
-    write_json(ROOT / "docs/bench/int8.json", {"date": time.strftime("%Y-%m-%d"), "models": record})
+    write_json(ROOT / "results/bench/int8.json", {"date": time.strftime("%Y-%m-%d"), "models": record})
     return 0
 
 

@@ -4,15 +4,16 @@ usage: KERASNORM_DATA=FOLDER python scripts/best.py [PART ...]    (default: all 
        python scripts/best.py --report                           (tables from the records alone)
 
 Run directories are in runs/. When a run is complete, its config.json, metrics.json and history.csv are copied to
-docs/runs/. Tables are in docs/best/. After an interruption, the same command continues.
+results/runs/. Tables are in results/best/. After an interruption, the same command continues.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
-from study import RECORDS, RESULTS, RUNS, compare, folder, wanted
+from study import RECORDS, RESULTS, RUNS, compare, folder, run_interruptibly, wanted
 
 from export.files import write_text
 from export.infer import Classifier
@@ -101,7 +102,7 @@ def argv(changes: dict[str, object]) -> list[str]:
 
 
 def runs_folder(part: str, name: str) -> str:
-    """Return the folder of the runs of a trial or an ablation, in runs/ and docs/runs/."""
+    """Return the folder of the runs of a trial or an ablation, in runs/ and results/runs/."""
     return folder("tuning", TRIALS_THERE[name]) if name in TRIALS_THERE else folder(part, name)
 
 
@@ -212,7 +213,7 @@ def growth_table() -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the named parts, or write the report."""
     results = RESULTS.parent / "best"
     results.mkdir(exist_ok=True)
@@ -220,13 +221,14 @@ def main() -> None:
         for part in ("tuning", "ablation"):
             write_text(results / f"{part}.md", table(part) + "\n")
         write_text(results / "growth.md", growth_table() + "\n")
-        return
+        return 0
     for part in wanted(PARTS):
         if part == "onnx":
             write_text(results / "onnx.md", onnx_table() + "\n")
         else:
             run_part(part)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_interruptibly(main))

@@ -4,29 +4,33 @@ usage: KERASNORM_DATA=FOLDER python scripts/study.py [PART ...]     (default: al
        python scripts/study.py --report                             (from the records alone)
 
 Run directories are in runs/. When a run is complete, its config.json, metrics.json and history.csv are copied to
-docs/runs/. Tables and figures are in docs/study/. After an interruption, the same command continues the study.
+results/runs/. Tables and figures are in results/study/. After an interruption, the same command continues the study.
 """
 
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from export.command import run
+from export.errors import UserError
 from export.files import write_text, write_whole
+from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.data import load_data
+from kerasnorm.history import HISTORY
 from kerasnorm.norms import NORMS
 from kerasnorm.plots import plot_settings
-from kerasnorm.rundir import CONFIG, HISTORY, METRICS
+from kerasnorm.rundir import CONFIG, METRICS
 from kerasnorm.study.plan import Run
 from kerasnorm.study.statistics import summarize
 from kerasnorm.study.tables import accuracies
 
 ROOT = Path(__file__).resolve().parent.parent
-RUNS, RECORDS, RESULTS = ROOT / "runs", ROOT / "docs/runs", ROOT / "docs/study"
+RUNS, RECORDS, RESULTS = ROOT / "runs", ROOT / "results/runs", ROOT / "results/study"
 
 SEEDS = {"notebook": 5, "documented": 3}
 PENALTIES = {"none": (0, 0), "L1": (0.001, 0), "L2": (0, 0.0005), "L1 and L2": (0.001, 0.0005)}
@@ -38,7 +42,7 @@ PARTS = (*SEEDS, "penalties", "batch-size")
 
 
 def folder(part: str, setting: str) -> str:
-    """Return the folder of a setting's runs, in runs/ and docs/runs/."""
+    """Return the folder of a setting's runs, in runs/ and results/runs/."""
     return f"{part}-{setting}".replace(" ", "-").replace(",", "").lower()
 
 
@@ -46,7 +50,14 @@ def compare(seeds: int, options: Sequence[str], data: str, runs: Path = RUNS) ->
     """Call kerasnorm.compare, then keep the records of all complete runs."""
     command = [sys.executable, "-m", "kerasnorm.compare", "--data", data, "--seeds", str(seeds)]
     print("+", *command[1:], *options, flush=True)
-    subprocess.run([*command, "--runs", str(runs.relative_to(ROOT)), *options], check=True, cwd=ROOT)
+    with subprocess.Popen([*command, "--runs", str(runs.relative_to(ROOT)), *options], cwd=ROOT) as process:
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.terminate()  # it stops its trainings, which continue from their last epoch
+            raise
+    if code:
+        sys.exit(code)
     for metrics in runs.glob(f"*/{METRICS}"):
         record = RECORDS / metrics.parent.relative_to(RUNS)
         record.mkdir(parents=True, exist_ok=True)
@@ -55,10 +66,14 @@ def compare(seeds: int, options: Sequence[str], data: str, runs: Path = RUNS) ->
 
 
 def wanted(parts: Sequence[str]) -> Sequence[str]:
-    """Return the parts that the command line names, or all; exit if it names an unknown one."""
+    """Return the parts that the command line names, or all.
+
+    Raises:
+        UserError: it names an unknown one.
+    """
     for part in sys.argv[1:]:
         if part not in parts:
-            sys.exit(f"part: expected one of {', '.join(parts)}, got {part!r}")
+            raise UserError(f"part: expected one of {', '.join(parts)}, got {part!r}")
     return sys.argv[1:] or parts
 
 
@@ -130,14 +145,21 @@ def settings_table(values: dict[str, dict[str, list[float]]]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the named parts, or write the report."""
     if "--report" in sys.argv:
         report()
-        return
+        return 0
     for part in wanted(PARTS):
         run_part(part)
+    return 0
+
+
+def run_interruptibly(main: Callable[[Sequence[str] | None], int]) -> int:
+    """Run a script's `main`, and return its exit code. Ctrl-C and SIGTERM stop the trainings that it has started."""
+    with sigterm_as_interrupt():
+        return run(main)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_interruptibly(main))

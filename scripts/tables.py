@@ -1,19 +1,23 @@
-"""Write README.md's tables from the records in docs/; each table is between two comment lines.
+"""Write the tables of README.md and docs/ from the records in results/; each table is between two comment lines.
 
-usage: python scripts/tables.py [--check]   (--check: only report whether README.md is up to date)
+usage: python scripts/tables.py [--check]   (--check: only report whether the pages are up to date)
 """
 
 import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from export.command import run
+from export.errors import CheckError, UserError
+from export.files import write_text
 from kerasnorm.norms import NORMS
 from kerasnorm.study.plan import Run
-from kerasnorm.study.tables import differences_table, result_cells
+from kerasnorm.study.statistics import summarize
+from kerasnorm.study.tables import accuracies, differences_table, result_cells
 
 ROOT = Path(__file__).resolve().parent.parent
 KERAS = "Keras' export"
@@ -27,9 +31,21 @@ def study_runs(recipe: str) -> list[Run]:
     found = [
         Run(norm, int(path.name.rsplit("seed", 1)[1]), path)
         for norm in NORMS
-        for path in (ROOT / "docs/runs").glob(f"{norm}-mnist-{recipe}-seed*")
+        for path in (ROOT / "results/runs").glob(f"{norm}-mnist-{recipe}-seed*")
     ]
     return sorted(found, key=lambda run: (run.norm, run.seed))
+
+
+def results_table() -> str:
+    """Test accuracy of each norm and recipe, beside the reference's."""
+    runs = {recipe: study_runs(recipe) for recipe in ("notebook", "documented", "best")}
+    names = [f"`{recipe}`, {len({run.seed for run in found})} seeds" for recipe, found in runs.items()]
+    lines = [f"| norm | PyTorch study | {' | '.join(names)} |", "| --- | ---: | ---: | ---: | ---: |"]
+    for norm, (reference, *_) in REFERENCE.items():
+        summaries = [summarize(accuracies(found, norm)) for found in runs.values()]
+        cells = [f"{summary.mean:.2f} ± {summary.deviation:.2f}" for summary in summaries]
+        lines.append(f"| {norm}, {NORMS[norm].name} | {reference:.2f} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def study_table() -> str:
@@ -73,13 +89,13 @@ def recipe_differences(recipe: str) -> str:
 
 
 def written_table(path: str) -> str:
-    """Return a table in docs/ that scripts/study.py or scripts/best.py wrote."""
-    return (ROOT / "docs" / path).read_text(encoding="utf-8").strip()
+    """Return a table in results/ that scripts/study.py or scripts/best.py wrote."""
+    return (ROOT / "results" / path).read_text(encoding="utf-8").strip()
 
 
 def export_record() -> dict[str, Any]:
     """Return the record of scripts/bench_export.py."""
-    record: dict[str, Any] = json.loads((ROOT / "docs/bench/export.json").read_text())
+    record: dict[str, Any] = json.loads((ROOT / "results/bench/export.json").read_text())
     return record
 
 
@@ -120,7 +136,7 @@ def agreement_table() -> str:
 
 def int8_table() -> str:
     """Accuracy and latency in float32 and int8, as scripts/bench_int8.py recorded them."""
-    record = json.loads((ROOT / "docs/bench/int8.json").read_text())
+    record = json.loads((ROOT / "results/bench/int8.json").read_text())
     lines = [
         "| norm | test accuracy, float32 / int8 | batch 1, ms | batch 32, ms | batch 256, ms |",
         "| --- | ---: | ---: | ---: | ---: |",
@@ -135,7 +151,7 @@ def int8_table() -> str:
 
 def applications_table() -> str:
     """Size, agreement and latency of larger models, as scripts/bench_applications.py recorded them."""
-    record = json.loads((ROOT / "docs/bench/applications.json").read_text())
+    record = json.loads((ROOT / "results/bench/applications.json").read_text())
     lines = [
         "| model | route | nodes (Keras' export) | transposes | largest difference | latency, ms | Keras' export, ms "
         "| ratio |",
@@ -160,7 +176,7 @@ def applications_table() -> str:
 
 def train_record() -> dict[str, Any]:
     """Return the record of benchmarks/train_throughput.py."""
-    record: dict[str, Any] = json.loads((ROOT / "docs/bench/train.json").read_text())
+    record: dict[str, Any] = json.loads((ROOT / "results/bench/train.json").read_text())
     return record
 
 
@@ -199,46 +215,110 @@ def resnet_table() -> str:
     return "\n".join(lines)
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    "study": study_table,
-    "differences": partial(recipe_differences, "notebook"),
-    "differences-documented": partial(recipe_differences, "documented"),
-    "penalties": partial(written_table, "study/penalties/table.md"),
-    "batch-size": partial(written_table, "study/batch-size/table.md"),
-    "best": best_table,
-    "tuning": partial(written_table, "best/tuning.md"),
-    "ablation": partial(written_table, "best/ablation.md"),
-    "growth": partial(written_table, "best/growth.md"),
-    "throughput": throughput_table,
-    "resnet": resnet_table,
-    "speed": speed_table,
-    "agreement": agreement_table,
-    "int8": int8_table,
-    "applications": applications_table,
+def faults_table() -> str:
+    """Single faults in right graphs, and how many of them the parity check finds."""
+    lines = [
+        "| right graph | error of the graph | of Keras' float32 | allowed | faults that matter | found, random data "
+        "| found, with data of the kind |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    cases = json.loads((ROOT / "results/bench/parity_faults.json").read_text())["cases"]
+    for name, case in cases.items():
+        numbers = " | ".join(f"{case[key]:.0e}" for key in ("error", "keras_error", "allowance"))
+        counts = " | ".join(str(case[key]) for key in ("matter", "found", "found_with_data"))
+        lines.append(f"| {name} | {numbers} | {counts} |")
+    total = {key: sum(case[key] for case in cases.values()) for key in ("matter", "found", "found_with_data")}
+    shares = [f"{100 * total[key] / total['matter']:.1f} %" for key in ("found", "found_with_data")]
+    lines.append(f"| together | | | | {total['matter']} | {total['found']}, {shares[0]} | {shares[1]} |")
+    return "\n".join(lines)
+
+
+def parity_of_applications_table() -> str:
+    """The parity check on the architectures of keras.applications, with logits."""
+    lines = [
+        "| architecture | rows | error of the graph | of Keras' float32 | allowed | CPU seconds | memory, GiB |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    models = json.loads((ROOT / "results/bench/parity_applications.json").read_text())["models"]
+    for name, model in sorted(models.items()):
+        numbers = " | ".join(f"{model[key]:.0e}" for key in ("error", "keras_error", "allowance"))
+        seconds = model["seconds"]["parity_cpu"]
+        passed = "" if model["passed"] else " (refused)"
+        lines.append(
+            f"| {name}{passed} | {model['rows']} | {numbers} | {seconds:.0f} | {model['peak_gib']['parity']:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+TABLES: dict[str, dict[str, Callable[[], str]]] = {
+    "README.md": {
+        "results": results_table,
+        "speed": speed_table,
+    },
+    "docs/training/speed.md": {
+        "throughput": throughput_table,
+        "resnet": resnet_table,
+    },
+    "docs/study/index.md": {
+        "study": study_table,
+        "differences": partial(recipe_differences, "notebook"),
+        "differences-documented": partial(recipe_differences, "documented"),
+    },
+    "docs/study/penalties.md": {"penalties": partial(written_table, "study/penalties/table.md")},
+    "docs/study/batch-size.md": {"batch-size": partial(written_table, "study/batch-size/table.md")},
+    "docs/study/best.md": {
+        "best": best_table,
+        "onnx": partial(written_table, "best/onnx.md"),
+        "tuning": partial(written_table, "best/tuning.md"),
+        "ablation": partial(written_table, "best/ablation.md"),
+        "growth": partial(written_table, "best/growth.md"),
+    },
+    "docs/export/parity.md": {
+        "parity-faults": faults_table,
+        "parity-applications": parity_of_applications_table,
+    },
+    "docs/export/speed.md": {
+        "speed": speed_table,
+        "agreement": agreement_table,
+        "int8": int8_table,
+    },
+    "docs/export/applications.md": {"applications": applications_table},
 }
 
 
-def main() -> int:
-    """Rewrite the tables, or check them."""
-    path = ROOT / "README.md"
-    old = text = path.read_text(encoding="utf-8")
-    for name, table in TABLES.items():
+def with_tables(page: str, text: str) -> str:
+    """The text of a page with its tables as the records have them.
+
+    Raises:
+        UserError: the page lacks the lines that a table is between.
+    """
+    for name, table in TABLES[page].items():
         start, end = f"<!-- table {name} -->\n", f"<!-- end of table {name} -->"
         if start not in text or end not in text:
-            print(f"README.md: expected the lines {start.strip()} and {end}", file=sys.stderr)
-            return 1
+            raise UserError(
+                f"{page}: expected the lines {start.strip()} and {end}, got a page without them; add them"
+            )
         head, rest = text.split(start, 1)
         text = head + start + table() + "\n" + end + rest.split(end, 1)[1]
-    if "--check" in sys.argv:
-        if text != old:
-            print(
-                "README.md: expected the tables of the records in docs/, got others; run scripts/tables.py",
-                file=sys.stderr,
-            )
-        return int(text != old)
-    path.write_text(text, encoding="utf-8")
+    return text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Rewrite the tables, or check them."""
+    outdated = []
+    for page in TABLES:
+        old = (ROOT / page).read_text(encoding="utf-8")
+        new = with_tables(page, old)
+        if new != old:
+            outdated.append(page)
+            if "--check" not in sys.argv:
+                write_text(ROOT / page, new)
+    if outdated and "--check" in sys.argv:
+        raise CheckError(
+            f"{', '.join(outdated)}: expected the tables of the records in results/, got others; run scripts/tables.py"
+        )
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(main))

@@ -199,10 +199,13 @@ def lower_elu(g: Builder, layer: keras.layers.ELU, x: Tensor) -> Tensor:
     return elu(g, x, layer.alpha)
 
 
-@register_lowering(layers.PReLU)
+@register_lowering(layers.PReLU, any_layout=True)
 def lower_prelu(g: Builder, layer: keras.layers.PReLU, x: Tensor) -> Tensor:
     """PReLU, whose alpha has the shape of one image."""
-    return g.like(x, g.op("PRelu", x.value, g.weight(layer.alpha, "alpha")))
+    alpha = np.asarray(layer.alpha)
+    if x.channels_first:
+        alpha = np.moveaxis(alpha, -1, 0)
+    return g.like(x, g.op("PRelu", x.value, g.weight(alpha, "alpha")))
 
 
 # Operations

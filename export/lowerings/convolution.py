@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import keras
 import numpy as np
@@ -16,11 +16,26 @@ from export.lowerings.registry import register_lowering, register_operation
 
 layers = keras.layers
 
+Kernel = np.ndarray | Tensor  # in ONNX's layout: a constant, or computed in the graph
+
+
+class Windowed(Protocol):
+    """What the layers and the operations have in common: how a kernel moves over the input."""
+
+    strides: int | Sequence[int]
+    dilation_rate: int | Sequence[int]
+    padding: str
+    data_format: str | None
+
+
+def is_channels_last(data_format: str | None) -> bool:
+    """Whether a data format has the channels last. None is Keras' default."""
+    return (data_format or keras.config.image_data_format()) == "channels_last"
+
 
 def spatial_axes_last(g: Builder, x: Tensor, data_format: str | None) -> Tensor:
-    """`x` as (N, C, ...), the layout of ONNX's spatial operators, for either data format (None: Keras' default)."""
-    is_last = (data_format or keras.config.image_data_format()) == "channels_last"
-    return g.channels_first(x) if is_last else g.keras_layout(x)
+    """`x` as (N, C, ...), the layout of ONNX's spatial operators, for either data format."""
+    return g.channels_first(x) if is_channels_last(data_format) else g.keras_layout(x)
 
 
 def per_axis(value: int | Sequence[int], count: int) -> list[int]:
@@ -61,7 +76,7 @@ def padding_attributes(
 def convolve(
     g: Builder,
     x: Tensor,
-    kernel: np.ndarray,
+    kernel: Kernel,
     bias: Array | None,
     *,
     groups: int,
@@ -81,14 +96,14 @@ def convolve(
         dilations: likewise.
         padding: Keras' 'valid', 'same' or 'causal'.
     """
-    rank, sizes = x.rank - 2, kernel.shape[2:]
-    strides, dilations = per_axis(strides, rank), per_axis(dilations, rank)
+    sizes = spatial_sizes(kernel)
+    strides, dilations = per_axis(strides, len(sizes)), per_axis(dilations, len(sizes))
     value = g.op(
         "Conv",
         x.value,
-        g.weight(kernel, "kernel"),
+        kernel.value if isinstance(kernel, Tensor) else g.weight(kernel, "kernel"),
         None if bias is None else g.weight(bias, "bias"),
-        kernel_shape=list(sizes),
+        kernel_shape=sizes,
         strides=strides,
         dilations=dilations,
         group=groups,
@@ -97,119 +112,117 @@ def convolve(
     return g.result(value, x)
 
 
-def onnx_kernel(kernel: Array) -> np.ndarray:
-    """(..., in / groups, out) -> (out, in / groups, ...)."""
-    return np.moveaxis(np.asarray(kernel), (-1, -2), (0, 1))
+# Kernels
 
 
-def onnx_depthwise_kernel(kernel: Array) -> np.ndarray:
+def spatial_sizes(kernel: Kernel) -> list[int]:
+    """The spatial sizes of a kernel in ONNX's layout."""
+    sizes = [size for size in kernel.shape[2:] if size is not None]
+    if len(sizes) < len(kernel.shape) - 2:
+        raise Unsupported(f"a kernel of dynamic size (shape {kernel.shape})")
+    return sizes
+
+
+def onnx_kernel(g: Builder, kernel: Argument) -> Kernel:
+    """(..., a, b) -> (b, a, ...): a convolution's inputs and outputs, or a transposed one's outputs and inputs."""
+    if not isinstance(kernel, Tensor):
+        return np.moveaxis(np.asarray(kernel), (-1, -2), (0, 1))
+    last = kernel.rank - 1
+    order = (last, last - 1, *range(last - 1))
+    value = g.transpose(g.keras_layout(kernel).value, kernel.shape, order)
+    return g.tensor(value, tuple(kernel.shape[axis] for axis in order))
+
+
+def onnx_depthwise_kernel(g: Builder, kernel: Argument) -> Kernel:
     """(..., in, multiplier) -> (in * multiplier, 1, ...), with the multiplier running fastest as in Keras."""
-    moved = np.moveaxis(np.asarray(kernel), (-2, -1), (0, 1))
-    return moved.reshape(-1, 1, *moved.shape[2:])
+    if not isinstance(kernel, Tensor):
+        moved = np.moveaxis(np.asarray(kernel), (-2, -1), (0, 1))
+        return moved.reshape(-1, 1, *moved.shape[2:])
+    *sizes, channels, multiplier = kernel.shape
+    if channels is None or multiplier is None:
+        raise Unsupported(f"a kernel of dynamic size (shape {kernel.shape})")
+    last = kernel.rank - 1
+    value = g.transpose(g.keras_layout(kernel).value, kernel.shape, (last - 1, last, *range(last - 1)))
+    shape = (channels * multiplier, 1, *sizes)
+    return g.tensor(g.reshape(value, shape), shape)
 
 
-# Layers
+# Layers and operations
+
+
+def _channels(x: Tensor) -> int:
+    channels = x.onnx_shape[1]
+    if channels is None:
+        raise Unsupported("a convolution over a dynamic number of channels")
+    return channels
+
+
+def _convolution(
+    g: Builder, layer: Windowed, inputs: Tensor, kernel: Argument, bias: Array | None = None
+) -> Tensor:
+    x, weights = spatial_axes_last(g, inputs, layer.data_format), onnx_kernel(g, kernel)
+    return convolve(
+        g,
+        x,
+        weights,
+        bias,
+        groups=_channels(x) // (weights.shape[1] or 1),
+        strides=layer.strides,
+        dilations=layer.dilation_rate,
+        padding=layer.padding,
+    )
+
+
+def _depthwise(
+    g: Builder, layer: Windowed, inputs: Tensor, kernel: Argument, bias: Array | None = None
+) -> Tensor:
+    x = spatial_axes_last(g, inputs, layer.data_format)
+    return convolve(
+        g,
+        x,
+        onnx_depthwise_kernel(g, kernel),
+        bias,
+        groups=_channels(x),
+        strides=layer.strides,
+        dilations=layer.dilation_rate,
+        padding=layer.padding,
+    )
+
+
+def _separable(
+    g: Builder,
+    layer: Windowed,
+    inputs: Tensor,
+    depthwise_kernel: Argument,
+    pointwise_kernel: Argument,
+    bias: Array | None = None,
+) -> Tensor:
+    pointwise, shape = onnx_kernel(g, pointwise_kernel), list(g.output_shapes[0])
+    shape[-1 if is_channels_last(layer.data_format) else 1] = pointwise.shape[1]
+    first = g.for_call(g.name, [tuple(shape)], g.output_dtypes)
+    depthwise = _depthwise(first, layer, inputs, depthwise_kernel)
+    return convolve(g, depthwise, pointwise, bias, groups=1, strides=1, dilations=1, padding="valid")
+
+
+register_operation("conv")(_convolution)
+register_operation("depthwise_conv")(_depthwise)
+register_operation("separable_conv")(_separable)
 
 
 @register_lowering(layers.Conv1D, layers.Conv2D, layers.Conv3D, any_layout=True)
 def lower_conv(g: Builder, layer: keras.layers.Conv2D, x: Tensor) -> Tensor:
     """Convolution with strides, dilation, groups and any padding."""
-    result = convolve(
-        g,
-        spatial_axes_last(g, x, layer.data_format),
-        onnx_kernel(layer.kernel),
-        layer.bias if layer.use_bias else None,
-        groups=layer.groups,
-        strides=layer.strides,
-        dilations=layer.dilation_rate,
-        padding=layer.padding,
-    )
-    return activate(g, layer.activation, result)
+    return activate(g, layer.activation, _convolution(g, layer, x, layer.kernel, layer.bias))
 
 
 @register_lowering(layers.DepthwiseConv1D, layers.DepthwiseConv2D, any_layout=True)
 def lower_depthwise_conv(g: Builder, layer: keras.layers.DepthwiseConv2D, x: Tensor) -> Tensor:
     """Depthwise convolution: a group for each input channel."""
-    result = convolve(
-        g,
-        spatial_axes_last(g, x, layer.data_format),
-        onnx_depthwise_kernel(layer.kernel),
-        layer.bias if layer.use_bias else None,
-        groups=int(layer.kernel.shape[-2]),
-        strides=layer.strides,
-        dilations=layer.dilation_rate,
-        padding=layer.padding,
-    )
-    return activate(g, layer.activation, result)
+    return activate(g, layer.activation, _depthwise(g, layer, x, layer.kernel, layer.bias))
 
 
 @register_lowering(layers.SeparableConv1D, layers.SeparableConv2D, any_layout=True)
 def lower_separable_conv(g: Builder, layer: keras.layers.SeparableConv2D, x: Tensor) -> Tensor:
     """Depthwise, then pointwise convolution."""
-    depthwise = convolve(
-        g,
-        spatial_axes_last(g, x, layer.data_format),
-        onnx_depthwise_kernel(layer.depthwise_kernel),
-        None,
-        groups=int(layer.depthwise_kernel.shape[-2]),
-        strides=layer.strides,
-        dilations=layer.dilation_rate,
-        padding=layer.padding,
-    )
-    result = convolve(
-        g,
-        depthwise,
-        onnx_kernel(layer.pointwise_kernel),
-        layer.bias if layer.use_bias else None,
-        groups=1,
-        strides=1,
-        dilations=1,
-        padding="valid",
-    )
+    result = _separable(g, layer, x, layer.depthwise_kernel, layer.pointwise_kernel, layer.bias)
     return activate(g, layer.activation, result)
-
-
-# Operations
-
-
-def _constant_kernel(kernel: Argument) -> Array:
-    if isinstance(kernel, Tensor):
-        raise Unsupported("a convolution with a computed kernel")
-    return kernel
-
-
-@register_operation("conv")
-def lower_conv_operation(g: Builder, operation: keras.Operation, inputs: Tensor, kernel: Argument) -> Tensor:
-    """keras.ops.conv with a constant kernel."""
-    x, array = spatial_axes_last(g, inputs, operation.data_format), onnx_kernel(_constant_kernel(kernel))
-    channels = x.onnx_shape[1]
-    if channels is None:
-        raise Unsupported("a convolution over a dynamic number of channels")
-    return convolve(
-        g,
-        x,
-        array,
-        None,
-        groups=channels // array.shape[1],
-        strides=operation.strides,
-        dilations=operation.dilation_rate,
-        padding=operation.padding,
-    )
-
-
-@register_operation("depthwise_conv")
-def lower_depthwise_conv_operation(
-    g: Builder, operation: keras.Operation, inputs: Tensor, kernel: Argument
-) -> Tensor:
-    """keras.ops.depthwise_conv with a constant kernel."""
-    array = _constant_kernel(kernel)
-    return convolve(
-        g,
-        spatial_axes_last(g, inputs, operation.data_format),
-        onnx_depthwise_kernel(array),
-        None,
-        groups=int(np.asarray(array).shape[-2]),
-        strides=operation.strides,
-        dilations=operation.dilation_rate,
-        padding=operation.padding,
-    )

@@ -1,4 +1,4 @@
-"""Joining, splitting and repeating tensors."""
+"""Tensors joined into one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import keras
 import numpy as np
 
 from export.builder import Builder, Tensor
-from export.errors import Unsupported
-from export.lowerings.operands import Argument, align, as_int64, as_value
+from export.lowerings.operands import Argument, align, as_int64, as_value, rank
 from export.lowerings.registry import register_lowering, register_operation
+from export.lowerings.shape import ravel
 
 layers = keras.layers
 
@@ -44,56 +44,34 @@ def lower_stack(g: Builder, operation: keras.Operation, tensors: Sequence[Argume
     return g.result(g.op("Concat", *parts, axis=axis))
 
 
-@register_operation("split")
-def lower_split(g: Builder, operation: keras.Operation, x: Tensor) -> list[Tensor]:
-    """Parts of an axis."""
-    axis = operation.axis % x.rank
-    sizes = [shape[axis] for shape in g.output_shapes]
-    known = [size for size in sizes if size is not None]
-    if len(known) < len(sizes):
-        raise Unsupported("a split along a dynamic dimension")
-    if len(sizes) == 1:
-        return [x]
-    values = g.op("Split", x.value, as_int64(*known), axis=g.axis(x, axis), outputs=len(sizes))
-    return [g.like(x, value, shape) for value, shape in zip(values, g.output_shapes, strict=True)]
+@register_operation("append")
+def lower_append(g: Builder, operation: keras.Operation, one: Argument, other: Argument) -> Tensor:
+    """Two tensors joined along an axis; by default, their elements in a row."""
+    if operation.axis is not None:
+        return concatenate(g, [one, other], operation.axis)
+    flat = [ravel(g, x) if isinstance(x, Tensor) else np.ravel(x) for x in (one, other)]
+    return concatenate(g, flat, 0)
 
 
-@register_operation("unstack")
-def lower_unstack(g: Builder, operation: keras.Operation, x: Tensor) -> list[Tensor]:
-    """The elements of an axis as separate tensors."""
-    x, axis = g.keras_layout(x), operation.axis % x.rank
-    return [
-        g.tensor(g.op("Gather", x.value, np.array(index, np.int64), axis=axis), shape)
-        for index, shape in enumerate(g.output_shapes)
+@register_operation("vstack")
+def lower_vstack(g: Builder, operation: keras.Operation, tensors: Sequence[Argument]) -> Tensor:
+    """Tensors joined along axis 0."""
+    return concatenate(g, tensors, 0)
+
+
+@register_operation("hstack")
+def lower_hstack(g: Builder, operation: keras.Operation, tensors: Sequence[Argument]) -> Tensor:
+    """Tensors joined along axis 1; vectors along axis 0."""
+    return concatenate(g, tensors, min(1, rank(tensors[0]) - 1))
+
+
+@register_operation("dstack")
+def lower_dstack(g: Builder, operation: keras.Operation, tensors: Sequence[Argument]) -> Tensor:
+    """Tensors joined along axis 2; what has fewer axes gets it as numpy.dstack does."""
+    if all(rank(x) > 2 for x in tensors):
+        return concatenate(g, tensors, 2)
+    new_axes = {0: (0, 1, 2), 1: (0, 2), 2: (2,)}
+    values = [
+        g.op("Unsqueeze", as_value(g, x, g.output_dtypes[0]), as_int64(*new_axes[rank(x)])) for x in tensors
     ]
-
-
-@register_lowering(layers.RepeatVector)
-def lower_repeat_vector(g: Builder, layer: keras.layers.RepeatVector, x: Tensor) -> Tensor:
-    """(N, C) repeated to (N, n, C)."""
-    value = g.op("Unsqueeze", x.value, as_int64(1))
-    return g.result(g.op("Tile", value, as_int64(1, layer.n, 1)))
-
-
-@register_operation("tile")
-def lower_tile(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """The whole tensor repeated along axes."""
-    x, rank = g.keras_layout(x), len(g.output_shapes[0])
-    repeats = [operation.repeats] if isinstance(operation.repeats, int) else list(operation.repeats)
-    value = x.value
-    if rank > x.rank:
-        value = g.op("Unsqueeze", value, as_int64(*range(rank - x.rank)))
-    return g.result(g.op("Tile", value, as_int64(*[1] * (rank - len(repeats)), *repeats)))
-
-
-@register_operation("repeat")
-def lower_repeat(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """Each element of an axis repeated."""
-    if not isinstance(operation.repeats, int) or operation.axis is None:
-        raise Unsupported("a repeat without an axis, or by several numbers")
-    axis = operation.axis % x.rank
-    size = x.shape[axis]
-    if size is None:
-        raise Unsupported("a repeat along a dynamic dimension")
-    indices = g.constant(np.repeat(np.arange(size, dtype=np.int64), operation.repeats))
-    return g.result(g.op("Gather", x.value, indices, axis=g.axis(x, axis)), x)
+    return g.result(g.op("Concat", *values, axis=2))

@@ -36,7 +36,7 @@ class Registry:
     The default registry holds the lowerings of this package. To add lowerings for one conversion only, fill a
     registry of your own and pass it as `Options(lowerings=...)`: its lowerings come before the default ones.
 
-    Example:
+    Examples:
         >>> mine = Registry()
         >>> @mine.register_lowering(Swish2)
         ... def lower_swish2(g, layer, x):
@@ -60,7 +60,7 @@ class Registry:
             any_layout: pass tensors in the layout that they have in the graph, which saves transposes. Otherwise
                 the function receives them in Keras' layout.
 
-        Example:
+        Examples:
             >>> @register_lowering(Swish2)
             ... def lower_swish2(g, layer, x):
             ...     gate = g.op("Sigmoid", g.op("Mul", x.value, float(layer.beta)))
@@ -87,7 +87,7 @@ class Registry:
         Raises:
             UserError: Keras has no such operation.
 
-        Example:
+        Examples:
             >>> @register_operation("square")
             ... def lower_square(g, operation, x):
             ...     return g.like(x, g.op("Mul", x.value, x.value))
@@ -128,7 +128,7 @@ def _operation_classes(name: str, optional: bool) -> list[type]:
 @functools.cache
 def _classes_by_name() -> dict[str, list[type]]:
     """The operation classes of Keras by lower-case name; they stand beside the functions of `keras.ops`."""
-    functions = [*vars(keras.ops).values(), keras.activations.relu]
+    functions = [*vars(keras.ops).values(), *vars(keras.ops.image).values(), keras.activations.relu]
     modules = {function.__module__ for function in functions if callable(function)}
     found: dict[str, list[type]] = {}
     for module in sorted(modules):

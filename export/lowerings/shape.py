@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -24,6 +25,18 @@ def transpose(g: Builder, x: Tensor, order: Sequence[int]) -> Tensor:
     """`x` with its axes in another order."""
     x = g.keras_layout(x)
     return g.result(g.transpose(x.value, x.shape, order))
+
+
+@register_operation("ravel")
+def lower_ravel(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """All elements in a row."""
+    return ravel(g, x)
+
+
+def ravel(g: Builder, x: Tensor) -> Tensor:
+    """The elements of `x` in Keras' order, in a row."""
+    number = None if None in x.shape else math.prod(x.shape)  # type: ignore[arg-type]
+    return g.tensor(g.op("Reshape", g.keras_layout(x).value, as_int64(-1)), (number,), dtype=x.dtype)
 
 
 @register_lowering(layers.Flatten)
@@ -96,9 +109,9 @@ def lower_squeeze(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     return g.result(g.op("Squeeze", g.keras_layout(x).value, as_int64(*axes)))
 
 
-@register_operation("broadcast_to")
-def lower_broadcast_to(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """Axes of size 1 repeated to a shape."""
-    # Expand leaves an axis alone where it is given 1, so a dynamic dimension of the tensor itself is kept.
-    sizes = as_int64(*(1 if size is None else size for size in g.output_shapes[0]))
-    return g.result(g.op("Expand", g.keras_layout(x).value, sizes))
+@register_operation("view", optional=True)
+def lower_view(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """The same bits as another dtype; only of a tensor that has it."""
+    if x.dtype != g.output_dtypes[0]:
+        raise Unsupported(f"a view of {x.dtype} as {g.output_dtypes[0]}; ONNX reads no bits as another type")
+    return x

@@ -13,7 +13,7 @@ import onnxruntime
 from export.conversion import Conversion, Options
 from export.errors import CheckError, UserError
 from export.evidence import Example
-from export.parity.compare import UNITS, Deviation, Truth, Wish, allowance, jump_of, unit_of
+from export.parity.compare import UNITS, Deviation, Tolerance, Truth, allowance, jump_of, unit_of
 from export.parity.data import NUDGES, Source
 from export.parity.evaluate import Evaluator, ReferenceEvaluator
 from export.parity.logits import with_logits
@@ -82,7 +82,7 @@ def check_parity(
         conversion,
         evaluator,
         Oracle(model, evaluator),
-        Wish(atol, rtol, by_size=reference is not None),
+        Tolerance(atol, rtol, by_size=reference is not None),
         jump_of(layer.compute_dtype for layer in model._flatten_layers()),
         {"off": (with_logits_session, logits), "on": (optimized, [])},
     )
@@ -123,7 +123,7 @@ class _Check:
     conversion: Conversion
     evaluator: Evaluator | ReferenceEvaluator
     oracle: Oracle
-    wish: Wish
+    tolerance: Tolerance
     jump: float
     sessions: Mapping[str, tuple[onnxruntime.InferenceSession, list[int]]]
     notes: list[str] = field(default_factory=list)
@@ -172,8 +172,10 @@ class _Check:
                 if tensor in got:
                     _check_type(tensor, got[tensor], k)
                     deviation = self.deviations.setdefault((tensor, feed.kind, optimizations), Deviation())
-                    wish = self.wish if tensor[1] == OUTPUT else Wish()  # users know the outputs' sizes alone
-                    deviation.add(got[tensor], t, k, self.truths[tensor, feed.kind], wish)
+                    tolerance = (
+                        self.tolerance if tensor[1] == OUTPUT else Tolerance()
+                    )  # users know the outputs' sizes alone
+                    deviation.add(got[tensor], t, k, self.truths[tensor, feed.kind], tolerance)
         if feed.is_regular and len(self.examples) < EXAMPLES:
             graph_names = [output.name for output in self.conversion.model.graph.output]
             outputs = dict(zip(graph_names, exact, strict=False))
@@ -270,7 +272,7 @@ def _difference(
         nan=deviation.mismatched,
         rounding=truth.movement,
         is_exact=is_exact,
-        within=is_exact and not deviation.above_wish,
+        within=is_exact and not deviation.above_tolerance,
     )
 
 

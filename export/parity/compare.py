@@ -16,10 +16,10 @@ the graph passes where, for every number,
     |g - t| <= 4 (E + m) + 32 u (s + |t|)
 
 *Why 4*: two float32 evaluations of the same function differ in the order of their sums, in what is folded into what
-and in their kernels, not in kind. Over the right graphs of docs/bench/parity_faults.json the graph errs at most twice
-as much as Keras; the factor doubles that. *Why 32 u*: where Keras is exact by luck (a sum of few terms, a constant
-input), a graph that rounds at all would fail without it; 4e-6 of the output's size is far below any single fault that
-matters (1e-4).
+and in their kernels, not in kind. Over the right graphs of results/bench/parity_faults.json the graph errs at most
+twice as much as Keras; the factor doubles that. *Why 32 u*: where Keras is exact by luck (a sum of few terms, a
+constant input), a graph that rounds at all would fail without it; 4e-6 of the output's size is far below any single
+fault that matters (1e-4).
 
 Where k is far from t (more than 2^-10 of its size: a step function, or a number that leaves the range of float32), g
 may be near either of them, and E leaves such numbers out. What is not a floating-point number is equal to t or to k.
@@ -97,9 +97,11 @@ class Deviation:
     mismatched: int = 0  # not finite on one side only
     agreeing: int = 0
     ranked: int = 0
-    above_wish: bool = False
+    above_tolerance: bool = False
 
-    def add(self, got: np.ndarray, exact: np.ndarray, keras: np.ndarray, truth: Truth, wish: Wish) -> None:
+    def add(
+        self, got: np.ndarray, exact: np.ndarray, keras: np.ndarray, truth: Truth, tolerance: Tolerance
+    ) -> None:
         """Add a batch: the graph's output, the truth, and what Keras computes."""
         if not _is_number(exact):
             differ = (_text(got) != _text(exact)) & (_text(got) != _text(keras))
@@ -114,7 +116,7 @@ class Deviation:
         error[mismatch] = 0
         size = np.where(np.isfinite(t), np.abs(t), 0)
         self._tally(error, size, truth)
-        self.above_wish |= wish.is_above(error, size, truth.movement)
+        self.above_tolerance |= tolerance.is_above(error, size, truth.movement)
         if g.ndim >= 2 and g.shape[-1] > 1 and g.size:
             first = g.argmax(-1)
             self.agreeing += int(np.sum((first == t.argmax(-1)) | (first == k.argmax(-1))))
@@ -130,7 +132,7 @@ class Deviation:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Tolerance:
     """A stricter tolerance that the user asks for: |g - t| <= atol + rtol |t| + 4 m; None: none.
 
     Attributes:

@@ -118,8 +118,8 @@ class Parity:
         d = self.worst
         if d.nan:
             return f"{d.nan} values of {d.name!r} on {d.data} that are NaN or infinite on one side only"
-        wished = f"atol {self.atol or 0:g} + rtol {self.rtol or 0:g}"
-        limit = wished if d.is_exact else f"the {d.allowance:.1e} allowed"
+        asked_for = f"atol {self.atol or 0:g} + rtol {self.rtol or 0:g}"
+        limit = asked_for if d.is_exact else f"the {d.allowance:.1e} allowed"
         return f"a difference of up to {d.max_abs:.1e} in {d.name!r} on {d.data}, above {limit}"
 
     def as_json(self) -> dict[str, Any]:

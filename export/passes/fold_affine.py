@@ -6,6 +6,7 @@ z[o] = sum_{i,k} W[o,i,k] x[i,k] + c[o] (a dense layer is the same without k), t
 1. Into the preceding layer, z = W x + c:        a z + b = (a W) x + (a c + b), row by row. Always.
 2. Into the following layer, z = W (a x + b) + c: = (W a) x + (c + sum_{i,k} W[o,i,k] b[i]), column by column. If
    every position that the kernel sees holds a x + b: zero padding holds 0 instead, so with padding only if b = 0.
+   Into a transposed convolution only if b = 0: as many taps as overlap there add it up at each pixel.
 3. Past a max pool: max(a x + b) = a max(x) + b, if a > 0 for every channel.
 4. Past an average pool: mean(a x + b) = a mean(x) + b, if no padded zeros are counted.
 5. Past a Flatten, Reshape or Transpose that keeps the channel axis or spreads it evenly.

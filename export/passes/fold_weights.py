@@ -30,7 +30,7 @@ def fold_into_preceding(graph: ir.Graph, affine: Affine) -> Fold | Refusal:
         fold = _fold_into_matmul(graph, affine, layer)
         if fold is not None:
             return fold
-    if not is_op(layer, "Conv", "Gemm"):
+    if not is_op(layer, "Conv", "ConvTranspose", "Gemm"):
         return Refusal(affine.layers, f"preceded by {layer.op_type}")
     if not has_one_use(affine.x):
         return Refusal(affine.layers, f"the preceding {layer_of(layer)} has other users")
@@ -40,8 +40,7 @@ def fold_into_preceding(graph: ir.Graph, affine: Affine) -> Fold | Refusal:
             affine.layers, f"the preceding {layer_of(layer)} has no constant weights along that axis"
         )
     kernel, bias = weights
-    rows = 0 if layer.op_type == "Conv" else kernel.ndim - 1
-    kernel = kernel * _along(affine.scale, kernel.ndim, rows)
+    kernel = kernel * _along(affine.scale, kernel.ndim, _output_axis(layer, kernel))
     _set_weights(graph, layer, kernel, affine.scale * bias + affine.shift)
     bypass(graph, affine.node)
     return Fold(affine.layers, f"into the preceding {layer_of(layer)}")
@@ -100,16 +99,21 @@ def _check_following(user: ir.Node, affine: Affine) -> Refusal | None:
 
     if is_op(user, "Identity"):
         return refusal("its output is an output of the model")
-    if not is_op(user, "Conv", "Gemm", "MatMul") or user.inputs[0] is not affine.output:
+    if not is_op(user, "Conv", "ConvTranspose", "Gemm", "MatMul") or user.inputs[0] is not affine.output:
         return refusal(f"followed by {user.op_type} ({name})")
     weights = _weights(user)
     if weights is None:
         return refusal(f"the following {name} has no constant weights")
-    if user.op_type == "Conv":
-        is_padded = "auto_pad" in user.attributes or any(ints(user, "pads"))
+    if user.op_type in ("Conv", "ConvTranspose"):
         if affine.axis != 1:
             return refusal(f"the following {name} has its channels along another axis")
-        if is_padded and np.any(affine.shift != 0):
+        if np.all(affine.shift == 0):
+            return None
+        if user.op_type == "ConvTranspose":
+            return refusal(
+                f"the following {name} would add up the shift a different number of times per pixel"
+            )
+        if "auto_pad" in user.attributes or any(ints(user, "pads")):
             return refusal(f"the following {name} pads with zeros, which the shift would have to change")
         return None
     rank = 2 if user.op_type == "Gemm" else len(affine.output.shape or ())
@@ -131,6 +135,8 @@ def _scale_columns(graph: ir.Graph, user: ir.Node, affine: Affine) -> None:
         spatial = tuple(range(2, kernel.ndim))
         bias = bias + (kernel.sum(axis=spatial) * affine.shift[columns]).sum(axis=1)
         kernel = kernel * affine.scale[columns].reshape(*kernel.shape[:2], *[1] * len(spatial))
+    elif user.op_type == "ConvTranspose":
+        kernel = kernel * _along(affine.scale, kernel.ndim, 0)
     else:
         bias = bias + affine.shift @ kernel
         kernel = kernel * affine.scale[:, None]
@@ -138,11 +144,11 @@ def _scale_columns(graph: ir.Graph, user: ir.Node, affine: Affine) -> None:
 
 
 def _weights(node: ir.Node) -> tuple[np.ndarray, np.ndarray] | None:
-    """Kernel and bias of a Conv, Gemm or MatMul in float64; None if they are not constant."""
+    """Kernel and bias of a convolution, Gemm or MatMul in float64; None if they are not constant."""
     kernel = constant_array(node.inputs[1])
     if kernel is None:
         return None
-    bias: np.ndarray | None = np.zeros(kernel.shape[0] if node.op_type == "Conv" else kernel.shape[-1])
+    bias: np.ndarray | None = np.zeros(kernel.shape[_output_axis(node, kernel)])
     if node.op_type != "MatMul" and len(node.inputs) > 2 and node.inputs[2] is not None:
         bias = constant_array(node.inputs[2])
     if bias is None:
@@ -150,8 +156,13 @@ def _weights(node: ir.Node) -> tuple[np.ndarray, np.ndarray] | None:
     return kernel.astype(np.float64), bias.astype(np.float64)
 
 
+def _output_axis(node: ir.Node, kernel: np.ndarray) -> int:
+    """The axis of the output channels in a kernel. No lowering writes a ConvTranspose of several groups."""
+    return {"Conv": 0, "ConvTranspose": 1}.get(node.op_type, kernel.ndim - 1)
+
+
 def _set_weights(graph: ir.Graph, node: ir.Node, kernel: np.ndarray, bias: np.ndarray) -> None:
-    """Give a Conv, Gemm or MatMul new weights. A shared kernel stays as it is for its other users."""
+    """Give a convolution, Gemm or MatMul new weights. A shared kernel stays as it is for its other users."""
     kernel, bias = kernel.astype(np.float32), bias.astype(np.float32)
     node.replace_input_with(1, add_constant(graph, kernel, f"{node.name}/folded/kernel"))
     if node.op_type == "MatMul":

@@ -43,7 +43,7 @@ class MisclassifiedImages(keras.callbacks.Callback):
     Raises:
         UserError: `x` and `y` differ in length, or the labels or the model's output are not those of one class each.
 
-    Example:
+    Examples:
         >>> wrong = MisclassifiedImages(x_test, y_test)
         >>> model.fit(x_train, y_train, epochs=5, callbacks=[wrong])
         >>> plot_misclassified(wrong.images, wrong.predicted, wrong.actual)

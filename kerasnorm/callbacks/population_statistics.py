@@ -40,7 +40,7 @@ class PopulationStatistics(keras.callbacks.Callback):
         UserError: there are no images, the batch size is less than 1, a dataset is endless, or a compiled `call` hides
             a layer's statistics.
 
-    Example:
+    Examples:
         >>> statistics = PopulationStatistics(x_train[:5000])
         >>> model.fit(x_train, y_train, epochs=5, validation_data=(x_test, y_test), callbacks=[statistics])
     """

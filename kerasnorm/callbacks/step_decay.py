@@ -45,7 +45,7 @@ class StepDecay(keras.callbacks.Callback):
         UserError: an argument is out of range, or, before the first step, the optimizer has no learning rate that can
             be set.
 
-    Example:
+    Examples:
         >>> StepDecay(0.025, step_size=6).schedule(epochs=25)[5:7]
         [0.025, 0.0025]
     """

@@ -12,6 +12,7 @@ from pathlib import Path
 from export.errors import UserError
 from export.files import write_text, write_whole
 from kerasnorm import rundir
+from kerasnorm.history import read_history
 from kerasnorm.study.plan import Run
 from kerasnorm.study.tables import table_csv, tables
 
@@ -58,7 +59,7 @@ def write_study(runs: Sequence[Run], norms: Sequence[str], title: str, out: Path
     results, differences = tables(runs, norms)
     write_text(out / "table.md", f"{results}\n\n{differences}\n")
     write_text(out / "runs.csv", table_csv(runs))
-    histories = {norm: [rundir.read_history(run.path) for run in runs if run.norm == norm] for norm in norms}
+    histories = {norm: [read_history(run.path) for run in runs if run.norm == norm] for norm in norms}
     for column, file, label, scale in PLOTS:
         values = {
             norm: [[scale * row[column] for row in history] for history in of_norm]

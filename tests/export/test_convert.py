@@ -8,6 +8,7 @@ import pytest
 
 from export.convert import Options, convert, convert_layerwise
 from export.errors import Unsupported, UserError
+from export.lowerings import Registry
 from kerasnorm import build_cnn
 from tests.export.helpers import (
     converted,
@@ -43,7 +44,7 @@ class Sums(keras.layers.Layer):
         return tf.cumsum(x, axis=-1)
 
 
-def test_unsupported_layer_takes_the_tf2onnx_route() -> None:
+def test_unsupported_layer_alone_is_converted_by_tf2onnx() -> None:
     model = functional(
         (6, 6, 3), L.Conv2D(4, 3), Sums(name="sums"), L.Flatten(), L.Dense(3, activation="softmax")
     )
@@ -55,8 +56,10 @@ def test_unsupported_layer_takes_the_tf2onnx_route() -> None:
     assert "\n" not in str(raised.value)
     assert isinstance(raised.value.__cause__, Unsupported)
     conversion = converted(model, route="auto")
-    assert conversion.route == "tf2onnx"
+    assert conversion.route == "mixed"
     assert "layer 'sums' (Sums)" in conversion.reason
+    assert "Conv" in kinds(conversion)
+    assert "CumSum" in kinds(conversion)
     assert (conversion.inputs, conversion.outputs) == (["x"], ["probabilities"])
     x = random_array(3, 6, 6, 3)
     np.testing.assert_allclose(run(conversion, x)[0], model(x), rtol=1e-4, atol=1e-5)
@@ -87,7 +90,30 @@ def test_convert_layerwise() -> None:
 
 def test_convert_layerwise_of_an_unsupported_layer() -> None:
     model = functional((4,), Sums(name="sums"))
+    assert convert_layerwise(model, Options()).layers == ["sums"]
     with pytest.raises(
         UserError, match=r"layerwise: expected a model that the direct route supports, got layer 'sums'"
     ):
-        convert_layerwise(model, Options())
+        convert_layerwise(model, Options(route="direct"))
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (
+            lambda g, x: g.op("Transpose", x.value, perm=[0, 2, 1]),
+            r"at node 'last/MatMul' \(MatMul\): .*a lowering, there",
+        ),
+        (
+            lambda g, x: g.op("NoSuchOperator", x.value),
+            r"at node 'own/NoSuchOperator' \(NoSuchOperator\): .*",
+        ),
+    ],
+    ids=["shape", "operator"],
+)
+def test_graph_that_onnx_refuses_names_the_node(write: Any, message: str) -> None:
+    mine = Registry()
+    mine.register_lowering(L.ReLU)(lambda g, layer, x: g.result(write(g, x)))
+    model = functional((6, 4), L.ReLU(name="own"), L.Dense(2, name="last"))
+    with pytest.raises(UserError, match=rf"the direct route made a graph that onnx refuses {message}"):
+        convert(model, Options(lowerings=mine))

@@ -63,7 +63,7 @@ def test_lower_within_a_lowering() -> None:
     twice.inner.build((None, 4))
     model = keras.Model(x, twice(x))
     conversion = convert(model, Options(lowerings=registry))
-    assert kinds(conversion).count("Relu") == 3
+    assert kinds(conversion).count("Relu") == 2
     data = random_array(3, 4)
     inner = twice.inner(data)
     expected = twice.inner(inner) + inner + data
@@ -128,11 +128,11 @@ def test_custom_layer_that_trains_by_default_is_lowered_in_inference() -> None:
 
 
 def test_operation_without_lowering_is_unsupported() -> None:
-    inputs = keras.Input((4,))
-    model = keras.Model(inputs, ops.cumsum(inputs, axis=1))
+    inputs = keras.Input((4, 4))
+    model = keras.Model(inputs, ops.svd(inputs, compute_uv=False))
     with pytest.raises(
         UserError,
-        match=r"\(Cumsum\): unsupported operation; add a lowering with export\.lowerings\.register_operation",
+        match=r"\(SVD\): unsupported operation; add a lowering with export\.lowerings\.register_operation",
     ):
         convert(model, Options(route="direct"))
 
@@ -200,3 +200,26 @@ def test_lowering_with_the_wrong_number_of_outputs_is_unsupported() -> None:
         Unsupported, match=r"layer 'one' \(ReLU\): its lowering returned 2 outputs, expected 1$"
     ):
         lower(functional((3,), L.ReLU(name="one")), mine)
+
+
+def test_lowering_that_fails_is_unsupported() -> None:
+    mine = Registry()
+
+    @mine.register_lowering(L.ReLU)
+    def lower_relu(g: Builder, layer: keras.Layer, x: Tensor) -> Tensor:
+        raise KeyError("alpha")
+
+    with pytest.raises(
+        Unsupported, match=r"layer 'one' \(ReLU\): its lowering .*lower_relu fails: KeyError: 'alpha'$"
+    ):
+        lower(functional((3,), L.ReLU(name="one")), mine)
+
+
+def test_quantized_layer_is_unsupported() -> None:
+    # It rounds its inputs to 8 bits, which a product with its weights alone doesn't.
+    model = functional((8,), L.Dense(4, name="one"))
+    model.quantize("int8")
+    with pytest.raises(
+        Unsupported, match=r"layer 'one' \(Dense\): it is quantized to int8; export the model before"
+    ):
+        lower(model)

@@ -7,6 +7,7 @@ import pytest
 from export.errors import CheckError
 from kerasnorm import rundir
 from kerasnorm.checkpoint import ProgressSaver, load_checkpoint, save_checkpoint
+from kerasnorm.history import is_finite, read_history
 
 
 def small_model(units: int = 2, seed: int = 0) -> keras.Model:
@@ -56,7 +57,7 @@ def test_progress_is_saved_after_each_epoch(tmp_path: Path) -> None:
         verbose=0,
     )
     assert [row["epoch"] for row in history] == [1, 2]
-    rows = rundir.read_history(tmp_path)
+    rows = read_history(tmp_path)
     assert [row["epoch"] for row in rows] == [1, 2]
     np.testing.assert_allclose([row["learning_rate"] for row in rows], 0.1, rtol=1e-6)
     assert all(row["seconds"] > 0 for row in rows)
@@ -75,8 +76,8 @@ def test_a_loss_that_is_not_finite_ends_the_training_with_its_history(tmp_path: 
         model.fit(
             x, x[:, :2], 20, 9, validation_data=(x, x[:, :2]), callbacks=[progress], verbose=0
         )  # fmt: skip
-    rows = rundir.read_history(tmp_path)
+    rows = read_history(tmp_path)
     assert 1 < len(rows) < 9
-    assert [rundir.is_finite(row) for row in rows] == [True] * (len(rows) - 1) + [False]
+    assert [is_finite(row) for row in rows] == [True] * (len(rows) - 1) + [False]
     assert load_checkpoint(tmp_path, model) == len(rows) - 1
     assert all(np.all(np.isfinite(variable)) for variable in model.variables)

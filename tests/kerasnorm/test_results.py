@@ -7,10 +7,11 @@ import pytest
 
 from export.errors import CheckError
 from kerasnorm import MisclassifiedImages, build_cnn, load_data, rundir
+from kerasnorm.history import COLUMNS
 from kerasnorm.results import metrics, save_results
 
 HISTORY = [
-    {**dict.fromkeys(rundir.COLUMNS, 0.5), "epoch": epoch, "val_accuracy": accuracy, "seconds": 2.04}
+    {**dict.fromkeys(COLUMNS, 0.5), "epoch": epoch, "val_accuracy": accuracy, "seconds": 2.04}
     for epoch, accuracy in ((1, 0.25), (2, 0.75), (3, 0.5))
 ]
 

@@ -8,18 +8,9 @@ from typing import Any
 import pytest
 
 from kerasnorm import Recipe, load_data, rundir
+from kerasnorm.history import COLUMNS, HISTORY, read_history, write_history
 
-ROW = {key: 0.1 + 0.2 * index for index, key in enumerate(rundir.COLUMNS)}
-
-
-def test_history_is_read_back_exactly(tmp_path: Path) -> None:
-    rows = [{**ROW, "epoch": epoch, "loss": 1 / 3 + epoch} for epoch in (1, 2)]
-    rundir.write_history(tmp_path, rows)
-    assert rundir.read_history(tmp_path) == rows
-    assert rundir.read_history(tmp_path / "none") == []
-    (tmp_path / rundir.HISTORY).write_text("epoch,loss\n1,x\n")
-    with pytest.raises(ValueError, match=r"history.csv: expected the columns epoch, loss"):
-        rundir.read_history(tmp_path)
+ROW = {key: 0.1 + 0.2 * index for index, key in enumerate(COLUMNS)}
 
 
 def test_a_hyperparameter_newer_than_the_run_has_its_default(tmp_path: Path) -> None:
@@ -65,7 +56,7 @@ def test_overwrite_removes_the_files_of_a_run_alone(tmp_path: Path) -> None:
     config = {"norm": "bn"}
     prepare(run, config)
     assert names(run) == ["config.json"]
-    (run / rundir.HISTORY).write_text(",".join(rundir.COLUMNS) + "\n")
+    (run / HISTORY).write_text(",".join(COLUMNS) + "\n")
     for name in (*rundir.FILES[2:], "notes.txt"):
         (run / name).write_text("{}")
     with pytest.raises(ValueError, match="expected a new directory, got one with files; give --resume"):
@@ -147,16 +138,16 @@ def test_a_run_that_diverged_is_resumed_with_another_learning_rate(tmp_path: Pat
         prepare(tmp_path, config(0.1), resume=True)
     rows = [{**ROW, "epoch": epoch} for epoch in (1, 2, 3)]
     rows[2]["loss"] = math.nan
-    rundir.write_history(tmp_path, rows)
+    write_history(tmp_path, rows)
     with pytest.raises(
         ValueError, match=r"expected another learning rate than 0.5, with which the loss became NaN"
     ):
         prepare(tmp_path, config(0.5), resume=True)
     with pytest.raises(ValueError, match=r"expected a run with momentum=0.9, got one with momentum=0.8"):
         prepare(tmp_path, config(0.1, momentum=0.9), resume=True)
-    assert len(rundir.read_history(tmp_path)) == 3
+    assert len(read_history(tmp_path)) == 3
     prepare(tmp_path, config(0.1), resume=True)
-    assert rundir.read_history(tmp_path) == rows[:2]
+    assert read_history(tmp_path) == rows[:2]
     kept = rundir.read_json(tmp_path / rundir.CONFIG)
     assert kept == config(0.1) | {"diverged": [{"epoch": 3, "learning_rate": 0.5}]}
     prepare(tmp_path, config(0.1), resume=True)  # the same command again

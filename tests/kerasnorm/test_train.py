@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kerasnorm import PopulationStatistics, Recipe, load_data, rundir
+from kerasnorm.history import read_history
 from kerasnorm.train import train
 
 AVERAGED = Recipe(
@@ -50,7 +51,7 @@ def test_a_plain_fit_trains_as_train_does(train_digits: Callable[..., Path], tmp
     ).history
     for a, b in zip(trained.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)  # train uses the faster layers
-    row = rundir.read_history(tmp_path / "run")[0]
+    row = read_history(tmp_path / "run")[0]
     for key in ("loss", "cross_entropy", "val_cross_entropy"):
         np.testing.assert_allclose(row[key], history[key][0], rtol=1e-5, atol=0)
 
@@ -99,7 +100,7 @@ def test_averaged_weights_are_evaluated_and_kept_even_if_resumed(
     whole, parts = (keras.models.load_model(tmp_path / name / "model.keras") for name in ("whole", "parts"))
     for a, b in zip(whole.get_weights(), parts.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)  # op determinism is off here
-    rows = rundir.read_history(tmp_path / "parts")
+    rows = read_history(tmp_path / "parts")
     rates = [row["learning_rate"] for row in rows]
     assert rates[0] > rates[1] > rates[2]
     assert rates[2] < 1e-8
@@ -107,7 +108,7 @@ def test_averaged_weights_are_evaluated_and_kept_even_if_resumed(
     data = load_data("digits")
     accuracy = (whole.predict(data.x_test, verbose=0).argmax(1) == data.y_test).mean()
     np.testing.assert_allclose(
-        accuracy, rundir.read_history(tmp_path / "whole")[-1]["val_accuracy"], rtol=0, atol=1e-6
+        accuracy, read_history(tmp_path / "whole")[-1]["val_accuracy"], rtol=0, atol=1e-6
     )
     # So are the means and variances that the training images have with these weights.
     kept = [np.array(weight) for weight in whole.non_trainable_weights]

@@ -17,6 +17,7 @@ from tests.export.helpers import (
     converted,
     functional,
     in_either_layout,
+    kinds,
     random_array,
     randomize,
     run,
@@ -78,6 +79,13 @@ def test_function_that_is_not_of_keras_is_unsupported() -> None:
 def test_activation_layer(layer: Any) -> None:
     model = functional((5, 6, 4), L.Conv2D(4, 3, padding="same"), layer.from_config(layer.get_config()))
     converted(model)
+
+
+@pytest.mark.parametrize("shared_axes", [None, [1, 2]])
+def test_prelu_after_a_convolution_writes_no_transpose(shared_axes: list[int] | None) -> None:
+    layers = [L.Conv2D(4, 3), L.PReLU(shared_axes=shared_axes), L.Conv2D(2, 2), L.GlobalMaxPooling2D()]
+    operators = kinds(converted(functional((5, 6, 1), *layers)))
+    assert operators == ["Reshape", "Conv", "PRelu", "Conv", "GlobalMaxPool", "Flatten"]
 
 
 CASES = {

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 from keras import ops
 
+from export.builder import Builder
 from export.convert import Options, convert
-from export.errors import UserError
-from export.lowerings.convolution import onnx_depthwise_kernel, onnx_kernel, padding_attributes
+from export.errors import Unsupported
+from export.lowerings.convolution import (
+    onnx_depthwise_kernel,
+    onnx_kernel,
+    padding_attributes,
+    spatial_sizes,
+)
 from tests.export.helpers import (
     FORMATS,
     check_operation,
@@ -19,6 +25,7 @@ from tests.export.helpers import (
     in_either_layout,
     kinds,
     random_array,
+    randomize,
     run,
 )
 
@@ -97,9 +104,53 @@ def test_depthwise_and_separable(kind: str, data_format: str, padding: str, opti
         converted(functional(image_shape(data_format), layer(**arguments)))
 
 
+@pytest.mark.parametrize(("kind", "shape"), [(L.Conv1D, (8, 4)), (L.Conv3D, (5, 4, 3, 4))])
+def test_groups(kind: Any, shape: tuple[int, ...]) -> None:
+    model = functional(shape, kind(6, 3, groups=2, padding="same", strides=2))
+    conversion = convert(model, Options(route="direct"))
+    x = random_array(2, *shape)
+    np.testing.assert_allclose(run(conversion, x)[0], model(x), rtol=1e-4, atol=1e-5)
+    assert kinds(conversion) == ["Transpose", "Conv", "Transpose"]
+
+
+def test_depthwise_and_separable_of_sequences() -> None:
+    x = inputs = keras.Input((9, 4))
+    outputs = []
+    for padding in ("valid", "same"):
+        for strides, dilation in ((1, 1), (1, 2), (2, 1), (2, 2)):
+            options: dict[str, Any] = {"padding": padding, "strides": strides, "dilation_rate": dilation}
+            outputs.append(L.DepthwiseConv1D(3, depth_multiplier=2, **options)(x))
+            outputs.append(L.SeparableConv1D(5, 3, depth_multiplier=2, **options)(x))
+    converted(randomize(keras.Model(inputs, outputs)))
+
+
+@pytest.mark.parametrize("kind", [L.Conv1D, L.Conv2D, L.Conv3D])
+def test_same_padding_with_dynamic_sizes(kind: Any) -> None:
+    rank = {L.Conv1D: 1, L.Conv2D: 2, L.Conv3D: 3}[kind]
+    layers = [
+        kind(4, kernel, strides=strides, padding="same") for kernel, strides in ((3, 2), (1, 2), (2, 3))
+    ]
+    model = functional((*[None] * rank, 3), *layers)
+    conversion = converted(model)
+    for size in (11, 12, 13, 14):
+        x = random_array(2, *[size] * rank, 3)
+        np.testing.assert_allclose(run(conversion, x)[0], model(x), rtol=1e-4, atol=1e-5)
+
+
+def test_separable_conv_records_the_shape_between_its_convolutions() -> None:
+    # The fold of the batch normalization reads the shape that is recorded.
+    converted(functional((8, 7, 4), L.SeparableConv2D(5, 3), L.BatchNormalization(), L.Conv2D(2, 3)))
+
+
+DEPTHWISE = random_array(3, 3, 4, 2, seed=1)
+POINTWISE = random_array(1, 1, 8, 3, seed=2)
 CASES = {
     "conv": lambda x: ops.conv(x, KERNEL, padding="same", strides=2),
-    "depthwise_conv": lambda x: ops.depthwise_conv(x, KERNEL, padding="same"),
+    "depthwise_conv": lambda x: ops.depthwise_conv(x, DEPTHWISE, padding="same"),
+    "depthwise_conv with strides and dilation": lambda x: ops.depthwise_conv(
+        x, DEPTHWISE, strides=2, dilation_rate=2, padding="same"
+    ),
+    "separable_conv": lambda x: ops.separable_conv(x, DEPTHWISE, POINTWISE, strides=2, padding="same"),
 }
 
 
@@ -109,14 +160,18 @@ def test_operation(name: str, channels_first: bool) -> None:
     check_operation(CASES[name], channels_first)
 
 
-@pytest.mark.parametrize("name", ["conv", "depthwise_conv"])
-def test_operation_with_computed_kernel_is_unsupported(name: str) -> None:
-    def convolve(x: Any) -> Any:
-        kernel = ops.reshape(ops.mean(x, axis=0), (5, 6, 4, 1))
-        return getattr(ops, name)(x, kernel)
+def computed(x: Any, *shape: int) -> Any:
+    """A kernel that depends on the input, but not on the batch size."""
+    return ops.ones(shape) * ops.tanh(ops.max(x))
 
-    with pytest.raises(UserError, match="a convolution with a computed kernel"):
-        check_operation(convolve)
+
+@in_either_layout
+def test_operation_with_computed_kernel(channels_first: bool) -> None:
+    check_operation(lambda x: ops.conv(x, computed(x, 2, 3, 4, 5)), channels_first)
+    check_operation(lambda x: ops.depthwise_conv(x, computed(x, 2, 3, 4, 2)), channels_first)
+    check_operation(
+        lambda x: ops.separable_conv(x, computed(x, 2, 3, 4, 2), computed(x, 1, 1, 8, 3)), channels_first
+    )
 
 
 @pytest.mark.parametrize(
@@ -137,8 +192,15 @@ def test_padding_attributes(
 
 
 def test_kernel_layouts() -> None:
-    kernel = random_array(3, 2, 4, 5)
-    assert onnx_kernel(kernel).shape == (5, 4, 3, 2)
-    depthwise = onnx_depthwise_kernel(kernel)
+    g, kernel = Builder.of_new_graph(17), random_array(3, 2, 4, 5)
+    assert onnx_kernel(g, kernel).shape == (5, 4, 3, 2)
+    depthwise = onnx_depthwise_kernel(g, kernel)
+    assert isinstance(depthwise, np.ndarray)
     assert depthwise.shape == (20, 1, 3, 2)
     np.testing.assert_array_equal(depthwise[5 * 3 + 2, 0], kernel[:, :, 3, 2])
+
+
+def test_kernel_of_dynamic_size_is_unsupported() -> None:
+    g = Builder.of_new_graph(17)
+    with pytest.raises(Unsupported, match=r"a kernel of dynamic size \(shape \(5, 4, None, 3\)\)"):
+        spatial_sizes(g.tensor(g.constant(0.0), (5, 4, None, 3)))

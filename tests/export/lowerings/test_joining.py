@@ -1,4 +1,4 @@
-"""Joining, splitting and repeating tensors, against Keras."""
+"""Tensors joined into one, against Keras."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +8,7 @@ import pytest
 from keras import layers as L
 from keras import ops
 
-from export.errors import UserError
-from tests.export.helpers import CHANNELS, check_operation, converted, functional, in_either_layout, randomize
+from tests.export.helpers import CHANNELS, check_operation, converted, in_either_layout, randomize
 
 CASES: dict[str, Callable[[Any], Any]] = {
     "concatenate": lambda x: ops.concatenate(
@@ -17,9 +16,13 @@ CASES: dict[str, Callable[[Any], Any]] = {
     ),
     "concatenate rows": lambda x: ops.concatenate([x, -x], axis=1),
     "stack": lambda x: ops.stack([x, x + 1.0], axis=1),
-    "split": lambda x: ops.split(x, 2, axis=-1)[1] * ops.split(x, [1, 3], axis=-1)[1],
-    "unstack": lambda x: ops.unstack(x, axis=1)[2],
-    "repeat and tile": lambda x: ops.repeat(x, 2, axis=-1) + ops.tile(x, (1, 1, 1, 2)),
+    "append": lambda x: ops.append(x, x * 2.0, axis=1),
+    "append all elements": lambda x: ops.append(x, CHANNELS * ops.ones((2, 4))),
+    "vstack": lambda x: ops.vstack([x, x + 1.0]),
+    "hstack": lambda x: ops.hstack([x, x + 1.0]),
+    "dstack": lambda x: ops.dstack([x, x[:, :, :1]]),
+    "dstack of matrices": lambda x: ops.dstack([x[:, 0, 0], x[:, 1, 1]]),
+    "dstack of vectors": lambda x: ops.dstack([x[:, 0, 0, 0], x[:, 1, 1, 1]]),
 }
 
 
@@ -44,17 +47,3 @@ def test_concatenate_layer_along_any_axis(axis: int) -> None:
     x = keras.Input((5, 5, 4))
     branches = [L.Conv2D(4, 3, padding="same")(x), L.Conv2D(4, 1)(x), x]
     converted(randomize(keras.Model(x, L.Concatenate(axis=axis)(branches))))
-
-
-def test_repeat_vector() -> None:
-    converted(functional((5,), L.RepeatVector(3), L.Conv1D(3, 2)))
-
-
-def test_repeat_without_axis_is_unsupported() -> None:
-    with pytest.raises(UserError, match="a repeat without an axis, or by several numbers"):
-        check_operation(lambda x: ops.repeat(x, [1, 2, 1, 1], axis=-1))
-
-
-def test_repeat_along_dynamic_dimension_is_unsupported() -> None:
-    with pytest.raises(UserError, match="a repeat along a dynamic dimension"):
-        check_operation(lambda x: ops.repeat(x, 2, axis=0))

@@ -1,17 +1,19 @@
 import numpy as np
 import pytest
 
-from export.parity.compare import Deviation, Truth, Wish, allowance, jump_of, unit_of
+from export.parity.compare import Deviation, Tolerance, Truth, allowance, jump_of, unit_of
 
 U = 2.0**-23
-NONE = Wish()
+NONE = Tolerance()
 
 
-def judge(t: list[float], k: list[float], g: list[float], wish: Wish = NONE) -> tuple[Truth, Deviation]:
+def judge(
+    t: list[float], k: list[float], g: list[float], tolerance: Tolerance = NONE
+) -> tuple[Truth, Deviation]:
     exact, keras = np.array([t]), np.array([k], np.float32)
     truth, deviation = Truth(), Deviation()
     truth.add(exact, keras)
-    deviation.add(np.array([g], np.float32), exact, keras, truth, wish)
+    deviation.add(np.array([g], np.float32), exact, keras, truth, tolerance)
     return truth, deviation
 
 
@@ -68,12 +70,17 @@ def test_at_a_step_the_graph_may_be_on_either_side() -> None:
     assert deviation.largest == 1
 
 
-def test_a_wish_is_stricter_than_the_rule() -> None:
-    for wish, above in ((Wish(1e-3), False), (Wish(0, 0), True), (Wish(None, 1e-9), True), (Wish(), False)):
-        _, deviation = judge([1.0, 2.0], [1.0, 2.0], [1.0, 2.0 + 4 * U], wish)
-        assert deviation.above_wish == above
-    _, deviation = judge([1.0, 2e4], [1.0, 2e4], [1.0 + 1e-2, 2e4], Wish(1e-5, 0.0, by_size=True))
-    assert not deviation.above_wish
+def test_tolerance_of_the_user_is_stricter_than_the_rule() -> None:
+    for tolerance, above in (
+        (Tolerance(1e-3), False),
+        (Tolerance(0, 0), True),
+        (Tolerance(None, 1e-9), True),
+        (Tolerance(), False),
+    ):
+        _, deviation = judge([1.0, 2.0], [1.0, 2.0], [1.0, 2.0 + 4 * U], tolerance)
+        assert deviation.above_tolerance == above
+    _, deviation = judge([1.0, 2e4], [1.0, 2e4], [1.0 + 1e-2, 2e4], Tolerance(1e-5, 0.0, by_size=True))
+    assert not deviation.above_tolerance
 
 
 def test_integers_are_equal_to_the_truth_or_to_keras() -> None:

@@ -173,3 +173,14 @@ def test_another_backend() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "jax"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs Keras on TensorFlow")
+def test_functions_run_eagerly_in_float64_alone() -> None:
+    # Compiled by XLA, as Keras has it, a grouped convolution takes 15 times as long in float64.
+    import tensorflow as tf
+
+    model = functional((6, 6, 4), L.Conv2D(4, 3, groups=4))
+    with in_float64(model):
+        assert tf.config.functions_run_eagerly()
+    assert not tf.config.functions_run_eagerly()

@@ -70,6 +70,17 @@ def test_into_the_preceding_convolution(pads: list[int], use_bias: bool, groups:
     check_folds(build, into_preceding, "into the preceding conv", ["Conv"])
 
 
+@pytest.mark.parametrize("use_bias", [False, True])
+def test_into_the_preceding_transposed_convolution(use_bias: bool) -> None:
+    def build() -> ir.Model:
+        g = Graph(2, 6, 6)
+        bias = [random_array(4, seed=1)] if use_bias else []
+        x = g.op("up", "ConvTranspose", g.x, random_array(2, 4, 3, 3), *bias, strides=[2, 2])
+        return g.model(g.affine(x, SCALE, SHIFT))
+
+    check_folds(build, into_preceding, "into the preceding up", ["ConvTranspose"])
+
+
 def test_into_the_preceding_gemm() -> None:
     def build() -> ir.Model:
         g = Graph(3)
@@ -163,6 +174,24 @@ def test_following_padded_convolution_refuses_a_shift(attributes: dict[str, Any]
     g = Graph(4, 6, 6)
     model = g.model(g.op("conv", "Conv", g.affine(g.x, SCALE, SHIFT), random_array(3, 4, 3, 3), **attributes))
     reason = "the following conv pads with zeros, which the shift would have to change"
+    check_refuses(model, into_following, reason)
+
+
+def test_into_the_following_transposed_convolution_without_shift() -> None:
+    def build() -> ir.Model:
+        g = Graph(4, 6, 6)
+        x = g.affine(g.x, SCALE, NONE)
+        return g.model(
+            g.op("up", "ConvTranspose", x, random_array(4, 3, 3, 3), strides=[2, 2], pads=[0, 0, 1, 1])
+        )
+
+    check_folds(build, into_following, "into the following up", ["ConvTranspose"])
+
+
+def test_following_transposed_convolution_refuses_a_shift() -> None:
+    g = Graph(4, 6, 6)
+    model = g.model(g.op("up", "ConvTranspose", g.affine(g.x, SCALE, SHIFT), random_array(4, 3, 3, 3)))
+    reason = "the following up would add up the shift a different number of times per pixel"
     check_refuses(model, into_following, reason)
 
 
@@ -286,6 +315,12 @@ def test_normalization_after_a_convolution_layer() -> None:
         assert fold.layers == "bn"
         assert fold.how.startswith("into the preceding conv2d")
         assert conversion.folds.refused == ()
+
+
+def test_normalization_after_a_transposed_convolution_layer() -> None:
+    layers = [L.Conv2DTranspose(4, 3, strides=2, padding="same"), L.BatchNormalization(), L.ReLU()]
+    conversion = converted(functional((5, 4, 3), *layers))
+    assert kinds(conversion) == ["Transpose", "ConvTranspose", "Relu", "Transpose"]
 
 
 def test_normalization_after_and_before_a_dense_layer() -> None:

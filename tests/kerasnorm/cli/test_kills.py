@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from kerasnorm import rundir
+from kerasnorm.history import HISTORY
 
 # Each file and each time that it is written, in a run of three epochs.
 WRITES = [
     (rundir.CONFIG, 1),
-    *((name, epoch) for name in (rundir.HISTORY, rundir.CHECKPOINT) for epoch in (1, 2, 3)),
+    *((name, epoch) for name in (HISTORY, rundir.CHECKPOINT) for epoch in (1, 2, 3)),
     *((name, 1) for name in (rundir.MODEL, rundir.CURVES, rundir.MISCLASSIFIED)),
     *((name, 1) for name in (rundir.ONNX, rundir.PARITY, rundir.METRICS)),
 ]
@@ -23,7 +24,7 @@ KILLS = [(name, moment, count) for name, count in WRITES for moment in ("half", 
 KILLS += [("removed", "after", 1)]
 BY_DEFAULT = [
     (rundir.CONFIG, "half", 1),
-    (rundir.HISTORY, "after", 2),
+    (HISTORY, "after", 2),
     (rundir.CHECKPOINT, "half", 2),
     (rundir.MODEL, "half", 1),
     (rundir.METRICS, "before", 1),
@@ -65,7 +66,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def rows(path: Path) -> list[dict[str, str]]:
-    with open(path / rundir.HISTORY, newline="") as file:
+    with open(path / HISTORY, newline="") as file:
         return [{**row, "seconds": ""} for row in csv.DictReader(file)]
 
 

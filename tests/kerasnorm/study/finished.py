@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kerasnorm.history import COLUMNS
 from kerasnorm.image_plots import plot_misclassified
-from kerasnorm.rundir import COLUMNS
 from kerasnorm.study.plan import Run
 
 RESULTS = sorted(
