@@ -99,14 +99,6 @@ def normalize_axes(axis: int | Sequence[int] | None, rank: int) -> list[int]:
     return sorted(operator.index(one) % rank for one in given)  # type: ignore[arg-type]
 
 
-def size_along(g: Builder, x: Tensor, axis: int) -> ir.Value | np.ndarray:
-    """The size of a Keras axis as one int64 number in a vector, computed if it is dynamic."""
-    size = x.shape[axis]
-    if size is not None:
-        return as_int64(size)
-    return g.op("Gather", g.op("Shape", x.value), as_int64(g.axis(x, axis)))
-
-
 def as_int64(*numbers: int) -> np.ndarray:
     """An int64 array, which ONNX wants for shapes, axes and indices."""
     return np.array(numbers, np.int64)

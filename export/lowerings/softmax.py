@@ -8,8 +8,9 @@ import keras
 import numpy as np
 
 from export.builder import Builder, Tensor
-from export.lowerings.operands import cast, normalize_axes, size_along
+from export.lowerings.operands import cast, normalize_axes
 from export.lowerings.registry import LoweringFunction, register_lowering, register_operation
+from export.lowerings.sizes import size_of, size_vector
 
 Axis = int | Sequence[int] | None
 
@@ -43,7 +44,7 @@ def sparsemax(g: Builder, x: Tensor, axis: int = -1) -> Tensor:
     Martins and Astudillo 2016, arXiv:1602.02068, algorithm 1, as Keras computes it: the algorithm takes the last
     cumulative sum within the support, Keras adds up all of them.
     """
-    size, axis = size_along(g, x, axis), g.axis(x, axis)
+    size, axis = size_vector(g, [size_of(g, x, axis)]), g.axis(x, axis)
     ordered, _ = g.op("TopK", x.value, size, axis=axis, outputs=2)
     position = np.array(axis, np.int64)
     sums = g.op("CumSum", ordered, position)

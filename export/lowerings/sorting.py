@@ -8,8 +8,9 @@ from keras import ops
 
 from export.builder import Builder, Tensor, onnx_dtype
 from export.lowerings.composition import Symbol, composed
-from export.lowerings.operands import arithmetic_dtype, as_int64, cast, from_arithmetic, size_along
+from export.lowerings.operands import arithmetic_dtype, as_int64, cast, from_arithmetic
 from export.lowerings.registry import register_operation
+from export.lowerings.sizes import size_of, size_vector
 
 
 def _ascending(g: Builder, operation: keras.Operation, x: Tensor) -> tuple[ir.Value, ir.Value, Tensor]:
@@ -19,7 +20,7 @@ def _ascending(g: Builder, operation: keras.Operation, x: Tensor) -> tuple[ir.Va
         x = g.keras_layout(x)
         value = g.op("Reshape", cast(g, x, arithmetic_dtype(x.dtype)), as_int64(-1))
         x, axis = g.tensor(value, g.output_shapes[0], dtype=arithmetic_dtype(x.dtype)), 0
-    size = size_along(g, x, axis)
+    size = size_vector(g, [size_of(g, x, axis)])
     values, indices = g.op("TopK", value, size, axis=g.axis(x, axis), largest=0, outputs=2)
     return values, indices, x
 

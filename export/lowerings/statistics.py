@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import keras
@@ -68,29 +67,11 @@ def cdist(operation: keras.Operation, x: Symbol, y: Symbol) -> Symbol:
     return ops.sqrt(ops.sum(ops.square(difference), axis=-1))
 
 
-def psnr(operation: keras.Operation, x1: Symbol, x2: Symbol) -> Symbol:
-    """The peak signal-to-noise ratio in decibels."""
-    error = ops.mean(ops.square(ops.subtract(x1, x2)))
-    return 20 * math.log10(operation.max_val) - 10 * ops.log10(error)
-
-
-def normalize(operation: keras.Operation, x: Symbol) -> Symbol:
-    """`x` divided by its norm along an axis, which is epsilon at least."""
-    axis, order = operation.axis, operation.order
-    epsilon = keras.config.epsilon() if operation.epsilon is None else operation.epsilon
-    if order == 2:
-        inverse = ops.rsqrt(ops.sum(ops.square(x), axis=axis, keepdims=True))
-        return x * ops.minimum(inverse, 1.0 / epsilon)
-    return x / ops.maximum(ops.norm(x, ord=order, axis=axis, keepdims=True), epsilon)
-
-
 COMPOSED: dict[str, Callable[..., Symbol]] = {
     "average": average,
     "cdist": cdist,
     "corrcoef": corrcoef,
     "diff": diff,
-    "normalize": normalize,
-    "psnr": psnr,
     "trapezoid": trapezoid,
 }
 for _name, _function in COMPOSED.items():
