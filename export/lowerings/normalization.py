@@ -11,9 +11,11 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import onnx_ir as ir
+from keras import ops
 
 from export.builder import Array, Builder, Tensor
 from export.errors import Unsupported
+from export.lowerings.composition import Symbol, composed
 from export.lowerings.operands import Argument, normalize_axes
 from export.lowerings.registry import register_lowering, register_operation
 from export.passes.internal import group_norm
@@ -234,9 +236,7 @@ def lower_rms_norm(
 
 def unit_normalize(g: Builder, x: Tensor, axes: Sequence[int], order: int, epsilon: float) -> Tensor:
     """X / max(norm(x), epsilon) over any axes, with the norm of order 1 or 2."""
-    op_type = {1: "ReduceL1", 2: "ReduceL2"}.get(order)
-    if op_type is None:
-        raise Unsupported(f"normalize of order {order}; ONNX has orders 1 and 2")
+    op_type = "ReduceL1" if order == 1 else "ReduceL2"
     norm = g.reduce(op_type, x.value, sorted(g.axis(x, axis) for axis in axes))
     return g.like(x, g.op("Div", x.value, g.op("Max", norm, epsilon)))
 
@@ -250,5 +250,12 @@ def lower_unit_normalization(g: Builder, layer: keras.layers.UnitNormalization, 
 @register_operation("normalize")
 def lower_normalize(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """keras.ops.normalize over any axes."""
+    if operation.order > 2:
+        return composed(_divide_by_norm)(g, operation, x)[0]
     axes = normalize_axes(operation.axis, x.rank)
     return unit_normalize(g, x, axes, operation.order, _epsilon(operation))
+
+
+def _divide_by_norm(operation: keras.Operation, x: Symbol) -> Symbol:
+    norm = ops.norm(x, ord=operation.order, axis=operation.axis, keepdims=True)
+    return x / ops.maximum(norm, _epsilon(operation))

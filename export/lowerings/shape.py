@@ -107,11 +107,3 @@ def lower_squeeze(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     ones = [axis for axis, size in enumerate(x.shape) if size == 1]
     axes = ones if operation.axis is None else normalize_axes(operation.axis, x.rank)
     return g.result(g.op("Squeeze", g.keras_layout(x).value, as_int64(*axes)))
-
-
-@register_operation("view", optional=True)
-def lower_view(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """The same bits as another dtype; only of a tensor that has it."""
-    if x.dtype != g.output_dtypes[0]:
-        raise Unsupported(f"a view of {x.dtype} as {g.output_dtypes[0]}; ONNX reads no bits as another type")
-    return x

@@ -152,9 +152,11 @@ def test_batch_normalization_with_computed_mean_is_unsupported() -> None:
         )
 
 
-def test_normalize_of_order_3_is_unsupported() -> None:
-    with pytest.raises(UserError, match="normalize of order 3; ONNX has orders 1 and 2"):
-        check_operation(lambda x: ops.normalize(x, order=3))
+@in_either_layout
+def test_normalize_of_order_3(channels_first: bool) -> None:
+    check_operation(
+        lambda x: ops.normalize(x, order=3) + ops.normalize(x * 0, axis=1, order=4), channels_first
+    )
 
 
 def test_layer_normalization_needs_opset_17() -> None:
