@@ -11,7 +11,6 @@ from export.lowerings import (
     convolution,
     elementwise,
     filling,
-    image,
     indexing,
     joining,
     linear,
@@ -24,9 +23,11 @@ from export.lowerings import (
     reduction,
     reordering,
     repeating,
+    resize,
     shape,
     splitting,
     transposed_convolution,
+    up_sampling,
 )
 from export.lowerings.registry import DEFAULT, Registry, register_lowering, register_operation
 
@@ -41,7 +42,6 @@ __all__ = [
     "convolution",
     "elementwise",
     "filling",
-    "image",
     "indexing",
     "joining",
     "linear",
@@ -56,7 +56,9 @@ __all__ = [
     "register_operation",
     "reordering",
     "repeating",
+    "resize",
     "shape",
     "splitting",
     "transposed_convolution",
+    "up_sampling",
 ]

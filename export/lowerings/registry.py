@@ -128,7 +128,7 @@ def _operation_classes(name: str, optional: bool) -> list[type]:
 @functools.cache
 def _classes_by_name() -> dict[str, list[type]]:
     """The operation classes of Keras by lower-case name; they stand beside the functions of `keras.ops`."""
-    functions = [*vars(keras.ops).values(), keras.activations.relu]
+    functions = [*vars(keras.ops).values(), *vars(keras.ops.image).values(), keras.activations.relu]
     modules = {function.__module__ for function in functions if callable(function)}
     found: dict[str, list[type]] = {}
     for module in sorted(modules):

@@ -1,0 +1,119 @@
+"""Resampling along an axis: each output is a weighted sum of inputs, so an axis is multiplied by a matrix of weights.
+
+The weights are functions of `keras.ops`. Where the size of the axis is known they are computed right away, and the
+matrix is a constant; otherwise the same function is lowered, and the graph computes it.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from keras import ops
+
+from export.builder import Builder, Operand, Tensor
+from export.lowerings.operands import as_int64
+from export.lowerings.sizes import Size
+
+# A tensor while a function is traced, a number or an array otherwise.
+Value = Any
+
+
+def _triangle(x: Value) -> Value:
+    return ops.maximum(1.0 - x, 0.0)
+
+
+def _keys_cubic(x: Value) -> Value:
+    # Keys 1981 with a = -1/2.
+    near = ((1.5 * x - 2.5) * x) * x + 1.0
+    far = ((-0.5 * x + 2.5) * x - 4.0) * x + 2.0
+    return ops.where(x < 1.0, near, ops.where(x < 2.0, far, 0.0))
+
+
+def _lanczos(radius: float, x: Value) -> Value:
+    # At 0 the formula is 0 / 0; TensorFlow takes 1 up to 1e-3.
+    safe = ops.maximum(x, 1e-3)
+    y = radius * ops.sin(math.pi * safe) * ops.sin(math.pi / radius * safe) / (math.pi**2 * safe * safe)
+    return ops.where(x <= 1e-3, 1.0, ops.where(x > radius, 0.0, y))
+
+
+# From a distance in pixels to an unnormalized weight.
+KERNELS: dict[str, Callable[[Value], Value]] = {
+    **dict.fromkeys(("linear", "bilinear", "trilinear", "triangle"), _triangle),
+    **dict.fromkeys(("cubic", "bicubic", "tricubic"), _keys_cubic),
+    "lanczos3": functools.partial(_lanczos, 3.0),
+    "lanczos5": functools.partial(_lanczos, 5.0),
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The positions along an axis: 0, 1, ... and their number, as float32."""
+
+    places: Value
+    number: Value
+
+    @classmethod
+    def of(cls, g: Builder, size: Size) -> Axis:
+        """The positions of an axis: constants if its size is known, and Tensors otherwise."""
+        if isinstance(size, int):
+            return cls(np.arange(size, dtype=np.float32), np.float32(size))
+        number = g.op("Squeeze", g.op("Cast", size, to=int(ir.DataType.FLOAT)), as_int64(0))
+        places = g.op("Range", np.float32(0), number, np.float32(1))
+        return cls(g.tensor(places, (None,), dtype="float32"), g.tensor(number, (), dtype="float32"))
+
+
+def resize_weights(
+    places: Value, inputs: Value, steps: Value, outputs: Value, interpolation: str, antialias: bool
+) -> Value:
+    """The matrix (outputs, inputs) with which TensorFlow resizes an axis.
+
+    Args:
+        places: the positions of the inputs.
+        inputs: their number.
+        steps: the positions of the outputs.
+        outputs: their number.
+        interpolation: 'area' or a name in `KERNELS`.
+        antialias: widen the kernel where the axis shrinks.
+    """
+    scale, steps = inputs / outputs, ops.expand_dims(steps, 1)
+    if interpolation == "area":
+        overlap = ops.minimum(scale * (steps + 1.0), places + 1.0) - ops.maximum(scale * steps, places)
+        return ops.maximum(overlap, 0.0) / scale
+    centers = scale * (steps + 0.5) - 0.5
+    if interpolation == "bicubic" and not antialias:
+        # TensorFlow looks this kernel up in a table with 1024 steps for a pixel.
+        whole = ops.floor(centers)
+        centers = whole + ops.round((centers - whole) * 1024.0) / 1024.0
+    width = ops.maximum(scale, 1.0) if antialias else 1.0
+    weights = KERNELS[interpolation](ops.absolute(centers - places) / width)
+    return weights / ops.sum(weights, axis=1, keepdims=True)
+
+
+def evaluate(g: Builder, function: Callable[..., Value], *args: Value, **options: Value) -> Operand:
+    """What a function of `keras.ops` computes: a constant, if no argument is a Tensor."""
+    if any(isinstance(x, Tensor) for x in args):
+        return g.lower(function, *args, **options).value
+    return np.asarray(function(*args, **options))
+
+
+def resize_matrix(g: Builder, inputs: Size, outputs: Size, interpolation: str, antialias: bool) -> Operand:
+    """`resize_weights` from one size to another."""
+    before, after = Axis.of(g, inputs), Axis.of(g, outputs)
+    args = (before.places, before.number, after.places, after.number)
+    return evaluate(g, resize_weights, *args, interpolation=interpolation, antialias=antialias)
+
+
+def multiply_axes(g: Builder, x: ir.Value, height: Operand, width: Operand) -> ir.Value:
+    """(N, C, H, W) with its last two axes multiplied by matrices (outputs, inputs); None leaves an axis as it is."""
+    if width is not None:
+        transposed = (
+            g.op("Transpose", width, perm=[1, 0]) if isinstance(width, ir.Value) else np.transpose(width)
+        )
+        x = g.op("MatMul", x, transposed)
+    return x if height is None else g.op("MatMul", height, x)
