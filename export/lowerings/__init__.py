@@ -7,6 +7,7 @@ from export.builder import Builder, Tensor
 from export.errors import Unsupported
 from export.lowerings import (
     activation,
+    adaptive_pooling,
     attention,
     convolution,
     elementwise,
@@ -38,6 +39,7 @@ __all__ = [
     "Tensor",
     "Unsupported",
     "activation",
+    "adaptive_pooling",
     "attention",
     "convolution",
     "elementwise",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from keras import ops
 
 from export.builder import Builder, Operand, Tensor
 from export.lowerings.operands import as_int64
-from export.lowerings.sizes import Size
+from export.lowerings.sizes import Size, reshape_to
 
 # A tensor while a function is traced, a number or an array otherwise.
 Value = Any
@@ -109,11 +109,23 @@ def resize_matrix(g: Builder, inputs: Size, outputs: Size, interpolation: str, a
     return evaluate(g, resize_weights, *args, interpolation=interpolation, antialias=antialias)
 
 
-def multiply_axes(g: Builder, x: ir.Value, height: Operand, width: Operand) -> ir.Value:
-    """(N, C, H, W) with its last two axes multiplied by matrices (outputs, inputs); None leaves an axis as it is."""
-    if width is not None:
-        transposed = (
-            g.op("Transpose", width, perm=[1, 0]) if isinstance(width, ir.Value) else np.transpose(width)
-        )
-        x = g.op("MatMul", x, transposed)
-    return x if height is None else g.op("MatMul", height, x)
+def multiply_axis(g: Builder, x: ir.Value, sizes: Sequence[Size], number: int, matrix: Operand) -> ir.Value:
+    """Multiply a spatial axis by a matrix (outputs, inputs).
+
+    Args:
+        g: the builder.
+        x: (N, C, ...).
+        sizes: the sizes of its spatial axes.
+        number: which of them is multiplied.
+        matrix: the matrix.
+    """
+    following = sizes[number + 1 :]
+    if not following:
+        if isinstance(matrix, ir.Value):
+            return g.op("MatMul", x, g.op("Transpose", matrix, perm=[1, 0]))
+        return g.op("MatMul", x, np.asarray(matrix).T)
+    if len(following) == 1:
+        return g.op("MatMul", matrix, x)
+    kept = [0] * (2 + number)
+    flat = reshape_to(g, x, [*kept, sizes[number], -1])
+    return reshape_to(g, g.op("MatMul", matrix, flat), [*kept, -1, *following])

@@ -16,7 +16,7 @@ from export.keras_graph import in_inference
 from export.lowerings.image_layout import as_images, from_images
 from export.lowerings.operands import as_int64, cast
 from export.lowerings.registry import register_lowering, register_operation
-from export.lowerings.resampling import KERNELS, multiply_axes, resize_matrix
+from export.lowerings.resampling import KERNELS, multiply_axis, resize_matrix
 from export.lowerings.sizes import Size, as_size, scalar_of, size_of, size_vector, sizes_of
 
 layers = keras.layers
@@ -53,13 +53,13 @@ def resize(
             if x.shape[axis] != outputs:
                 value = g.op("Gather", value, _nearest(g, size_of(g, x, axis), outputs), axis=g.axis(x, axis))
         return value
-    matrices = [
-        None
-        if x.shape[axis] == outputs
-        else resize_matrix(g, size_of(g, x, axis), outputs, interpolation, antialias)
-        for axis, outputs in sizes
-    ]
-    return multiply_axes(g, x.value, *matrices)
+    value, current = x.value, [size_of(g, x, axis) for axis in (1, 2)]
+    for number in (1, 0):  # the last axis first: one product of two matrices
+        if current[number] != size[number]:
+            matrix = resize_matrix(g, current[number], size[number], interpolation, antialias)
+            value = multiply_axis(g, value, current, number, matrix)
+            current[number] = size[number]
+    return value
 
 
 def _nearest(g: Builder, inputs: Size, outputs: Size) -> Operand:
