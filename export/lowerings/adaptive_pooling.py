@@ -45,7 +45,8 @@ def _window_weights(places: Value, inputs: Value, steps: Value, outputs: Value) 
 
 def _of_axis(g: Builder, function: Value, inputs: Size, outputs: int) -> Operand:
     before, after = Axis.of(g, inputs), Axis.of(g, outputs)
-    return evaluate(g, function, before.places, before.number, after.places, after.number)
+    result: Operand = evaluate(g, function, before.places, before.number, after.places, after.number)
+    return result
 
 
 def _average(g: Builder, x: ir.Value, sizes: Sequence[Size], number: int, outputs: int) -> ir.Value:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import keras
 import numpy as np
 import onnx_ir as ir
 from keras import ops
@@ -95,18 +96,22 @@ def resize_weights(
     return weights / ops.sum(weights, axis=1, keepdims=True)
 
 
-def evaluate(g: Builder, function: Callable[..., Value], *args: Value, **options: Value) -> Operand:
-    """What a function of `keras.ops` computes: a constant, if no argument is a Tensor."""
+def evaluate(g: Builder, function: Callable[..., Value], *args: Value, **options: Value) -> Any:
+    """What a function of `keras.ops` computes: arrays, if no argument is a Tensor, and otherwise values."""
     if any(isinstance(x, Tensor) for x in args):
-        return g.lower(function, *args, **options).value
-    return np.asarray(function(*args, **options))
+        outputs = g.lower(function, *args, **options)
+        return keras.tree.map_structure(
+            lambda x: x.value if isinstance(x, Tensor) else np.asarray(x), outputs
+        )
+    return keras.tree.map_structure(np.asarray, function(*args, **options))
 
 
 def resize_matrix(g: Builder, inputs: Size, outputs: Size, interpolation: str, antialias: bool) -> Operand:
     """`resize_weights` from one size to another."""
     before, after = Axis.of(g, inputs), Axis.of(g, outputs)
     args = (before.places, before.number, after.places, after.number)
-    return evaluate(g, resize_weights, *args, interpolation=interpolation, antialias=antialias)
+    matrix: Operand = evaluate(g, resize_weights, *args, interpolation=interpolation, antialias=antialias)
+    return matrix
 
 
 def multiply_axis(g: Builder, x: ir.Value, sizes: Sequence[Size], number: int, matrix: Operand) -> ir.Value:
