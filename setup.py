@@ -1,50 +1,74 @@
 """Metadata and dependencies of kerasnorm; build system and tool settings are in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).parent
+URL = "https://github.com/kerasnorm/kerasnorm"
+VERSION = re.findall(r'^__version__ = "(.*)"$', (ROOT / "kerasnorm/__init__.py").read_text(), re.MULTILINE)[0]
+
+# Relative links lead nowhere on the page of a package index.
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = re.sub(r"(!\[[^]]*\]\()(?!https?:)", rf"\1{URL}/raw/v{VERSION}/", README)
+README = re.sub(r"(?<!!)(\[[^]]*\]\()(?!https?:|#)", rf"\1{URL}/blob/v{VERSION}/", README)
+
+EXTRAS = {
+    "excel": ["openpyxl>=3.1"],
+    "torch": ["torch>=2.4"],
+    "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"],
+}
+EXTRAS["test"] = [
+    "pytest>=8.0",
+    "ruff>=0.9",
+    "mypy>=1.13",
+    "hypothesis>=6.100",
+    "jax>=0.4.35",
+    "nbclient>=0.10",
+    "ipykernel>=6.29",
+    "types-openpyxl>=3.1",
+    "build>=1.2.2",
+    "twine>=6.0",
+    *EXTRAS["excel"],
+    *EXTRAS["docs"],
+]
+
 setup(
     name="kerasnorm",
-    version="0.1.0",
-    description="Batch, Layer and Group Normalization on a 9,680-parameter CNN in Keras 3: "
-    "trained, compared, exported to ONNX",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    version=VERSION,
+    description="Batch, Layer and Group Normalization in Keras 3, compared; any Keras model as a fast ONNX graph",
+    long_description=README,
     long_description_content_type="text/markdown",
+    url=URL,
+    project_urls={
+        "Source": URL,
+        "Issues": f"{URL}/issues",
+        "Changelog": f"{URL}/blob/main/CHANGELOG.md",
+    },
+    keywords="keras tensorflow onnx onnxruntime batch-normalization layer-normalization group-normalization mnist",
     license="MIT",
     python_requires=">=3.10",
     # "." and not "src": an editable install is then a plain path that editors and type checkers follow.
     package_dir={"": "."},
     packages=find_packages(include=["kerasnorm*", "export*"]),
     package_data={"kerasnorm": ["py.typed"], "export": ["py.typed"]},
-    # scripts/lower-bounds runs the tests with exactly the versions named here.
+    # scripts/lower-bounds runs the tests with exactly the versions named here and in EXTRAS.
     install_requires=[
         "tensorflow>=2.19",
         "keras>=3.8",
         "numpy>=1.26.4",
         "onnx>=1.17",
         "onnx-ir>=0.1.13",
-        "tf2onnx>=1.16.1",
+        "tf2onnx>=1.17",
         "onnxruntime>=1.20",
         "matplotlib>=3.8",
         "pillow>=10.3",
         "scikit-learn>=1.5",
         "scipy>=1.12",
-        "openpyxl>=3.1",
         "h5py>=3.11",
     ],
-    extras_require={
-        "test": [
-            "pytest>=8.0",
-            "ruff>=0.9",
-            "mypy>=1.13",
-            "hypothesis>=6.100",
-            "jax>=0.4.35",
-            "nbclient>=0.10",
-            "ipykernel>=6.29",
-            "types-openpyxl>=3.1",
-        ],
-    },
+    extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
             "kerasnorm-train = kerasnorm.cli.train:cli",
@@ -55,9 +79,18 @@ setup(
         ]
     },
     classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Console",
+        "Intended Audience :: Developers",
         "Intended Audience :: Education",
         "Intended Audience :: Science/Research",
+        "Operating System :: OS Independent",
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

@@ -25,6 +25,19 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model", metavar="MODEL.keras", help="a Keras model: a .keras or .h5 file, or a SavedModel of Keras 2"
     )
+    parser.add_argument(
+        "--import",
+        dest="code",
+        action="append",
+        default=[],
+        metavar="CODE",
+        help="a Python file (my_layers.py) or module with the model's custom classes, or with lowerings; it is run",
+    )
+    parser.add_argument(
+        "--unsafe",
+        action="store_true",
+        help="run the code of Lambda layers in the file; only for files of your own",
+    )
     parser.add_argument("-o", "--output", metavar="OUT.onnx", help="ONNX file to write (default: MODEL.onnx)")
     parser.add_argument(
         "--route",
@@ -89,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import_tensorflow_quietly()
 
     from export.convert import Options
+    from export.custom_code import import_code
     from export.errors import ParityError
     from export.evidence import evidence_path
     from export.export import check_layerwise, export_model
@@ -105,7 +119,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         input_range=tuple(arguments.input_range) if arguments.input_range else None,
         class_names=tuple(arguments.class_names.split(",")) if arguments.class_names else None,
     )
-    model = load_model(arguments.model)
+    custom_objects: dict[str, Any] = {}
+    for code in arguments.code:
+        custom_objects |= import_code(code)
+    if arguments.unsafe:
+        print(escape(f"warning: --unsafe runs the code in {arguments.model}"), file=sys.stderr)
+    model = load_model(arguments.model, custom_objects=custom_objects, unsafe=arguments.unsafe)
     data = load_check_data(arguments.check_data, model) if arguments.check_data else None
     source = arguments.check_data or "seeded random data"
     how: dict[str, Any] = {

@@ -281,7 +281,9 @@ class Builder:
         return self.like(x, value, dtype=dtype)
 
     def reduce(self, op_type: str, value: ir.Value, axes: Sequence[int], keepdims: bool = True) -> ir.Value:
-        """A Reduce operator. Its axes became an input with opset 18 (ReduceSum: 13)."""
+        """A Reduce operator; over no axes, the value. The axes became an input with opset 18 (ReduceSum: 13)."""
+        if not axes:  # ONNX would reduce all of them
+            return value
         if self.opset >= 18 or op_type == "ReduceSum":
             return self.op(op_type, value, np.array(axes, np.int64), keepdims=int(keepdims))
         return self.op(op_type, value, axes=list(axes), keepdims=int(keepdims))
@@ -306,10 +308,12 @@ def record_shape(x: Tensor) -> Tensor:
 
 
 def onnx_dtype(dtype: str) -> ir.DataType:
-    """The graph's type for a Keras dtype: float32 for floats, int32 for integers but int64 and uint8."""
-    kinds = {"int64": ir.DataType.INT64, "int": ir.DataType.INT32, "uint8": ir.DataType.UINT8}
-    kinds["bool"] = ir.DataType.BOOL
-    return next((kind for name, kind in kinds.items() if dtype.startswith(name)), ir.DataType.FLOAT)
+    """The graph's type for a Keras dtype: float32 for floats, int32 or int64 for integers, uint8 and bool."""
+    if dtype in ("bool", "uint8"):
+        return ir.DataType[dtype.upper()]
+    if dtype in ("int64", "uint32", "uint64"):
+        return ir.DataType.INT64
+    return ir.DataType.INT32 if "int" in dtype else ir.DataType.FLOAT
 
 
 def is_float(dtype: str) -> bool:

@@ -79,6 +79,7 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
 
 def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldReport:
     report = FoldReport()
+    outputs = [(value.type, value.shape) for value in model.graph.outputs]
     if not layerwise:
         RemoveUnusedNodesPass()(model)  # a mask that no layer takes must not keep a fold from its neighbour
     if options.fold and not layerwise:
@@ -88,6 +89,8 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
         SimplifyLayoutPass()(model)
         PadIntoWindowPass()(model)
         cleanup_pass()(model)
+    for value, (kind, shape) in zip(model.graph.outputs, outputs, strict=True):
+        value.type, value.shape = kind, shape  # lost where an output was merged with an equal value
     for node in model.graph:
         for value in node.outputs:  # without types, the shapes that the passes used can't be written
             if not value.is_graph_output():

@@ -14,6 +14,7 @@ import keras
 from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next
 from keras.src.utils.backend_utils import DynamicBackend
 
+from export.dynamic_sizes import symbolic_sizes
 from export.errors import Unsupported
 
 # Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
@@ -204,7 +205,7 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
         Unsupported: the function computes something without `keras.ops`, or needs the size of a dynamic dimension.
     """
     try:
-        with _variables_defer_to_symbols():
+        with _variables_defer_to_symbols(), symbolic_sizes():
             outputs = function(*args, **kwargs)
     except Exception as error:  # a custom layer raises anything
         raise _untraceable(error) from error

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from export.builder import Builder, Tensor, record_shape
+from export.builder import Builder, Shape, Tensor, record_shape
 from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
     function_of,
@@ -115,8 +115,10 @@ class _ModelLowering:
             of_layer = output_masks(g, layer, args, kwargs, symbolic)
             masks = [one or other for one, other in zip(masks, of_layer, strict=True)]
         return [
-            record_shape(replace(output, dtype=dtype, mask=mask))
-            for output, dtype, mask in zip(outputs, g.output_dtypes, masks, strict=True)
+            record_shape(replace(output, shape=_merged(output.shape, shape), dtype=dtype, mask=mask))
+            for output, shape, dtype, mask in zip(
+                outputs, g.output_shapes, g.output_dtypes, masks, strict=True
+            )
         ]
 
     def nested_model(self, g: Builder, model: keras.Model, args: Any, kwargs: Any) -> list[Tensor]:
@@ -212,6 +214,11 @@ def _run(function: LoweringFunction, g: Builder, layer: Any, args: Any, kwargs: 
     except Exception as error:
         name = f"{function.__module__}.{function.__qualname__}"
         raise Unsupported(f"its lowering {name} fails: {type(error).__name__}: {error}") from error
+
+
+def _merged(shape: Shape, of_keras: Shape) -> Shape:
+    """A lowering's shape, with the sizes that only Keras knows."""
+    return tuple(theirs if size is None else size for size, theirs in zip(shape, of_keras, strict=True))
 
 
 def _trains_by_default(layer: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Elementwise arithmetic, comparisons and functions: operations, and the layers that merge tensors."""
+"""Elementwise arithmetic: operations, and the layers that merge tensors."""
 
 from __future__ import annotations
 
@@ -7,36 +7,45 @@ from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
-import onnx_ir as ir
 
 from export.builder import Builder, Shape, Tensor, is_float
-from export.errors import Unsupported
 from export.lowerings.operands import (
     Argument,
     align,
-    as_array,
+    arithmetic_dtype,
+    as_int64,
     cast,
-    lay_out,
-    operand_dtype,
-    prefer_channels_first,
+    from_arithmetic,
 )
 from export.lowerings.registry import LoweringFunction, register_lowering, register_operation
 
 layers = keras.layers
 
 
-def elementwise(g: Builder, op_type: str, args: Sequence[Argument], operands: str | None = None) -> Tensor:
+def elementwise(g: Builder, op_type: str, args: Sequence[Argument], operands: str) -> Tensor:
     """Fold an operator over arguments that broadcast.
 
     Args:
         g: the builder.
         op_type: a binary operator.
         args: tensors and constants.
-        operands: Keras dtype of the operands, if it is not that of the result.
+        operands: Keras dtype that the arguments are cast to.
     """
     shape = g.output_shapes[0]
-    values, first = align(g, args, len(shape), operands or g.output_dtypes[0])
+    values, first = align(g, args, len(shape), operands)
     return g.tensor(functools.reduce(lambda a, b: g.op(op_type, a, b), values), shape, first)
+
+
+def fold(g: Builder, op_type: str, args: Sequence[Argument]) -> Tensor:
+    """Fold an arithmetic operator over arguments that broadcast, in the dtype of the result."""
+    dtype = g.output_dtypes[0]
+    result = elementwise(g, op_type, args, arithmetic_dtype(dtype))
+    return g.like(result, from_arithmetic(g, result.value, dtype))
+
+
+def arithmetic(op_type: str) -> LoweringFunction:
+    """The lowering of a binary operation as one arithmetic operator."""
+    return lambda g, operation, x1, x2: fold(g, op_type, [x1, x2])
 
 
 # Arithmetic
@@ -60,7 +69,7 @@ def _arithmetic(op_type: str, as_map: Map, commutes: bool) -> LoweringFunction:
         constant = _per_channel(x2, shape)
         is_map = isinstance(x1, Tensor) and x1.shape == shape and len(shape) > 1
         if constant is None or not isinstance(x1, Tensor) or not is_map or not is_float(g.output_dtypes[0]):
-            return elementwise(g, op_type, [x1, x2])
+            return fold(g, op_type, [x1, x2])
         floats = g.like(x1, cast(g, x1, "float32"), dtype="float32")
         return g.affine(floats, *as_map(constant), axis=-1)
 
@@ -86,12 +95,22 @@ register_operation("divide", "true_divide")(_arithmetic("Div", lambda c: (1 / c,
 
 def _merging(op_type: str) -> LoweringFunction:
     def lower(g: Builder, layer: keras.layers.Layer, tensors: Sequence[Tensor]) -> Tensor:
-        ranks = [x.rank for x in tensors]
-        if len(set(ranks)) > 1:  # Keras then inserts axes by rules of its own
-            raise Unsupported(f"tensors of different ranks {ranks}")
-        return elementwise(g, op_type, tensors)
+        return fold(g, op_type, _of_one_rank(g, tensors))
 
     return lower
+
+
+def _of_one_rank(g: Builder, tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The tensors with axes of size 1 after the batch, so that all have the same rank."""
+    rank, same = max(x.rank for x in tensors), []
+    for x in tensors:
+        added = rank - x.rank
+        if added:
+            x = g.keras_layout(x)
+            shape = (x.shape[0], *[1] * added, *x.shape[1:])
+            x = g.tensor(g.op("Unsqueeze", x.value, as_int64(*range(1, 1 + added))), shape, dtype=x.dtype)
+        same.append(x)
+    return same
 
 
 _add = _merging("Add")
@@ -107,107 +126,3 @@ def lower_average(g: Builder, layer: keras.layers.Average, tensors: Sequence[Ten
     """Mean of several tensors."""
     total = _add(g, layer, tensors)
     return g.like(total, g.op("Mul", total.value, 1 / len(tensors)))
-
-
-# Other binary operators, and comparisons
-
-
-def _binary(op_type: str) -> LoweringFunction:
-    return lambda g, operation, x1, x2: elementwise(g, op_type, [x1, x2])
-
-
-def _comparison(op_type: str) -> LoweringFunction:
-    return lambda g, operation, x1, x2: elementwise(g, op_type, [x1, x2], operand_dtype([x1, x2]))
-
-
-register_operation("power")(_binary("Pow"))
-register_operation("maximum")(_binary("Max"))
-register_operation("minimum")(_binary("Min"))
-register_operation("logical_and")(_binary("And"))
-register_operation("logical_or")(_binary("Or"))
-register_operation("logical_xor")(_binary("Xor"))
-register_operation("equal")(_comparison("Equal"))
-register_operation("greater")(_comparison("Greater"))
-register_operation("greater_equal")(_comparison("GreaterOrEqual"))
-register_operation("less")(_comparison("Less"))
-register_operation("less_equal")(_comparison("LessOrEqual"))
-
-
-@register_operation("not_equal")
-def lower_not_equal(g: Builder, operation: keras.Operation, x1: Argument, x2: Argument) -> Tensor:
-    """x1 != x2."""
-    equal = elementwise(g, "Equal", [x1, x2], operand_dtype([x1, x2]))
-    return g.like(equal, g.op("Not", equal.value))
-
-
-# Functions of one tensor
-
-
-def _unary(*op_types: str) -> LoweringFunction:
-    def lower(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-        value: ir.Value = cast(g, x, g.output_dtypes[0])
-        for op_type in op_types:
-            value = g.op(op_type, value)
-        return g.like(x, value, dtype=g.output_dtypes[0])
-
-    return lower
-
-
-register_operation("absolute")(_unary("Abs"))
-register_operation("negative")(_unary("Neg"))
-register_operation("exp")(_unary("Exp"))
-register_operation("log")(_unary("Log"))
-register_operation("sqrt")(_unary("Sqrt"))
-register_operation("rsqrt")(_unary("Sqrt", "Reciprocal"))
-register_operation("reciprocal")(_unary("Reciprocal"))
-register_operation("sin")(_unary("Sin"))
-register_operation("cos")(_unary("Cos"))
-register_operation("tan")(_unary("Tan"))
-register_operation("arctan")(_unary("Atan"))
-register_operation("tanh")(_unary("Tanh"))
-register_operation("floor")(_unary("Floor"))
-register_operation("ceil")(_unary("Ceil"))
-register_operation("sign")(_unary("Sign"))
-register_operation("erf")(_unary("Erf"))
-register_operation("logical_not")(_unary("Not"))
-register_operation("stop_gradient", "copy", "cast", "convert_to_tensor")(_unary())
-
-
-@register_lowering(layers.Identity, layers.ActivityRegularization, any_layout=True)
-def lower_identity(g: Builder, layer: keras.layers.Layer, x: Tensor) -> Tensor:
-    """The input."""
-    return x
-
-
-@register_operation("square")
-def lower_square(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """X * x."""
-    return g.like(x, g.op("Mul", x.value, x.value))
-
-
-@register_operation("clip")
-def lower_clip(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """Values clipped to [x_min, x_max]."""
-    dtype = g.output_dtypes[0]
-    low, high = (as_array(bound, dtype) for bound in (operation.x_min, operation.x_max))
-    if low.ndim or high.ndim:
-        raise Unsupported("clip with arrays as bounds")
-    return g.like(x, g.op("Clip", cast(g, x, dtype), low, high), dtype=dtype)
-
-
-@register_operation("where")
-def lower_where(
-    g: Builder,
-    operation: keras.Operation,
-    condition: Argument,
-    x1: Argument | None = None,
-    x2: Argument | None = None,
-) -> Tensor:
-    """`x1` where the condition is True, `x2` elsewhere."""
-    if x1 is None or x2 is None:
-        raise Unsupported("where without values")
-    shape, dtype = g.output_shapes[0], g.output_dtypes[0]
-    args, dtypes = (condition, x1, x2), ("bool", dtype, dtype)
-    first = prefer_channels_first(args, len(shape))
-    values = [lay_out(g, x, len(shape), kind, first) for x, kind in zip(args, dtypes, strict=True)]
-    return g.tensor(g.op("Where", *values), shape, first)

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
-from export.builder import Array, Builder, Tensor, onnx_dtype
+from export.builder import Array, Builder, Tensor, is_float, onnx_dtype
 
 Argument = Tensor | Array
 
@@ -33,6 +33,22 @@ def cast(g: Builder, x: Tensor, dtype: str) -> ir.Value:
 def as_value(g: Builder, x: Argument, dtype: str) -> ir.Value:
     """A tensor in Keras' layout, or a constant, in the graph's type for a Keras dtype."""
     return cast(g, g.keras_layout(x), dtype) if isinstance(x, Tensor) else g.constant(as_array(x, dtype))
+
+
+def arithmetic_dtype(dtype: str) -> str:
+    """The Keras dtype to compute in: onnxruntime has arithmetic for float32, int32 and int64."""
+    if is_float(dtype):
+        return "float32"
+    return "int64" if dtype in ("int64", "uint32", "uint64") else "int32"
+
+
+def from_arithmetic(g: Builder, value: ir.Value, dtype: str) -> ir.Value:
+    """From `arithmetic_dtype(dtype)` to the graph's type for a dtype; integers of fewer bits wrap around."""
+    if dtype in ("int8", "int16", "uint16", "uint32"):
+        value = g.op("Cast", value, to=int(ir.DataType[dtype.upper()]))
+    elif onnx_dtype(dtype) == onnx_dtype(arithmetic_dtype(dtype)):
+        return value
+    return g.op("Cast", value, to=int(onnx_dtype(dtype)))
 
 
 def prefer_channels_first(args: Sequence[Argument | None], rank: int) -> bool:
@@ -62,9 +78,17 @@ def lay_out(g: Builder, x: Argument, rank: int, dtype: str, channels_first: bool
 
 
 def operand_dtype(args: Sequence[Argument]) -> str:
-    """The dtype that Keras brings the operands of a comparison to."""
-    kinds = [x.dtype if isinstance(x, Tensor) else getattr(x, "dtype", type(x)) for x in args]
+    """The dtype that Keras brings operands to."""
+    kinds = [x.dtype if isinstance(x, Tensor) else _dtype_of_constant(x) for x in args]
     return str(keras.backend.result_type(*kinds))
+
+
+def _dtype_of_constant(x: Array) -> str:
+    """The dtype of the tensor that Keras makes of a constant: of its own dtype, or 32 bits."""
+    dtype = np.asarray(x).dtype
+    if hasattr(x, "dtype") or dtype.kind == "b":
+        return keras.backend.standardize_dtype(getattr(x, "dtype", dtype))
+    return "float32" if dtype.kind == "f" else "int32"
 
 
 def normalize_axes(axis: int | Sequence[int] | None, rank: int) -> list[int]:

@@ -67,6 +67,9 @@ def _find_head(tensor: Any, path: Path, after: tuple[Any, ...]) -> Head | None:
     if len(node.input_tensors) > 1:  # a mask is applied to the logits besides
         return None
     squashes = getattr(operation, "activation", None) in _SQUASHING
+    of_one_axis = getattr(operation, "axis", None) is not None and "float" in node.input_tensors[0].dtype
+    if kind == "Argmax" and not of_one_axis:  # the graph has other numbers before its ArgMax
+        return None
     if kind in _LAST_IS_ACTIVATION and squashes:
         return Head(here, True, after)
     if kind in _SQUASHING_OPERATIONS or (kind == "Activation" and squashes):

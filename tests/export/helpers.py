@@ -1,6 +1,7 @@
 """What the export tests share: random weights, conversion with a parity check, and small models."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import keras
@@ -89,6 +90,43 @@ def check_operation(operation: Callable[[Any], Any], channels_first: bool = Fals
         x = keras.layers.Conv2D(4, 3, padding="same")(x)
     conversion = converted(randomize(keras.Model(inputs, operation(x))), rtol=1e-3)
     assert conversion.route == "direct"
+    return conversion
+
+
+def operations(names: Iterable[str], **options: Any) -> dict[str, Callable[..., Any]]:
+    """Operations of `keras.ops` by name, with options; those that this version of Keras doesn't have are left out."""
+    return {
+        name: functools.partial(getattr(keras.ops, name), **options)
+        for name in names
+        if hasattr(keras.ops, name)
+    }
+
+
+def compare(
+    functions: Mapping[str, Callable[..., Any]],
+    *arrays: np.ndarray,
+    rtol: float = 1e-5,
+    atol: float = 1e-6,
+    opset: int | None = None,
+) -> Conversion:
+    """Convert a model with an output for each function, and compare it with Keras on these very numbers.
+
+    Args:
+        functions: functions of `keras.ops` by name, each of all inputs.
+        *arrays: an array for each input, with the batch axis.
+        rtol: relative tolerance.
+        atol: absolute tolerance.
+        opset: opset of the graph.
+    """
+    inputs = [keras.Input(array.shape[1:], dtype=array.dtype.name) for array in arrays]
+    outputs = {name: function(*inputs) for name, function in functions.items()}
+    model = keras.Model(inputs, list(outputs.values()))
+    conversion = convert(model, Options(route="direct", opset=opset))
+    expected = model([keras.ops.convert_to_tensor(array) for array in arrays])
+    for name, want, got in zip(outputs, keras.tree.flatten(expected), run(conversion, *arrays), strict=True):
+        want = keras.ops.convert_to_numpy(want)
+        assert (got.dtype, got.shape) == (want.dtype, want.shape), name
+        np.testing.assert_allclose(got, want, rtol=rtol, atol=atol, err_msg=name)
     return conversion
 
 

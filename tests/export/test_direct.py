@@ -130,3 +130,10 @@ def test_integer_inputs_keep_their_type() -> None:
     proto = convert_direct(keras.Model(inputs, inputs + 1), Options(raw_pixels=True)).model
     assert proto.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.INT32
     assert proto.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.INT32
+
+
+def test_output_that_equals_a_value_within_the_graph() -> None:
+    x = keras.Input((4,), name="x")
+    root = keras.ops.sqrt(x)
+    conversion = converted(keras.Model(x, [keras.ops.sqrt(x), 1.0 / root]), input_range=(0.5, 2.0))
+    assert kinds(conversion) == ["Sqrt", "Div"]

@@ -82,6 +82,8 @@ def test_lambda_layer_is_not_run(tmp_path: Path) -> None:
     model.save(tmp_path / "model.keras")
     with pytest.raises(UserError, match="it has a Lambda layer, whose code is not run"):
         load_model(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras", unsafe=True)
+    np.testing.assert_array_equal(loaded(np.zeros((1, 3), "float32")), np.ones((1, 3)))
 
 
 def test_layer_that_is_not_registered(tmp_path: Path) -> None:
@@ -90,8 +92,12 @@ def test_layer_that_is_not_registered(tmp_path: Path) -> None:
             return 2 * x
 
     functional((3,), Twice()).save(tmp_path / "model.keras")
-    with pytest.raises(UserError, match="it needs a class that Keras does not have; import it first"):
+    with pytest.raises(
+        UserError, match=r"it needs code that Keras does not have: Twice; name the Python file with --import"
+    ):
         load_model(tmp_path / "model.keras")
+    model = load_model(tmp_path / "model.keras", custom_objects={"Twice": Twice})
+    assert type(model.layers[-1]) is Twice
 
 
 def test_object_that_is_no_model(tmp_path: Path) -> None:

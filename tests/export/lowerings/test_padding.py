@@ -35,6 +35,13 @@ def test_padding_and_cropping_of_sequences() -> None:
 CASES: dict[str, Callable[[Any], Any]] = {
     "constant": lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 1), (1, 0)), constant_values=0.5),
     "reflect": lambda x: ops.pad(x, ((0, 0), (1, 2), (2, 1), (0, 0)), mode="reflect"),
+    "symmetric": lambda x: ops.pad(x, ((0, 0), (1, 2), (3, 0), (0, 1)), mode="symmetric"),
+    "of the batch": lambda x: ops.pad(x, ((1, 2), (0, 0), (0, 0), (0, 0))),
+    "integers": lambda x: ops.pad(
+        ops.cast(x * 2, "int32"), ((0, 0), (1, 2), (0, 1), (1, 0)), constant_values=3
+    ),
+    "bool": lambda x: ops.cast(ops.pad(x > 0, ((0, 0), (1, 2), (0, 1), (1, 0))), "int32"),
+    "computed constant": lambda x: ops.pad(x, ((0, 0), (1, 2), (0, 1), (1, 0)), constant_values=ops.max(x)),
 }
 
 
@@ -44,6 +51,6 @@ def test_operation(name: str, channels_first: bool) -> None:
     check_operation(CASES[name], channels_first)
 
 
-def test_symmetric_pad_is_unsupported() -> None:
-    with pytest.raises(UserError, match="pad with mode='symmetric'"):
-        check_operation(lambda x: ops.pad(x, ((0, 0), (1, 2), (2, 1), (0, 0)), mode="symmetric"))
+def test_pad_of_an_unknown_mode_is_unsupported() -> None:
+    with pytest.raises(UserError, match="pad with mode='wrap'"):
+        check_operation(lambda x: ops.pad(x, ((0, 0), (1, 2), (2, 1), (0, 0)), mode="wrap"))

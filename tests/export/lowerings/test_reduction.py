@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from keras import ops
 
-from export.errors import UserError
-from tests.export.helpers import check_operation, in_either_layout
+from tests.export.helpers import check_operation, compare, in_either_layout, operations, random_array
 
 CASES: dict[str, Callable[[Any], Any]] = {
     "mean over images": lambda x: ops.mean(x, axis=(1, 2)),
@@ -35,11 +35,51 @@ def test_operation(name: str, channels_first: bool) -> None:
     check_operation(CASES[name], channels_first)
 
 
-def test_reduction_with_initial_value_is_unsupported() -> None:
-    with pytest.raises(UserError, match="a reduction with an initial value"):
-        check_operation(lambda x: ops.max(x, axis=-1, initial=0.5))
+FUNCTIONS = [
+    *("all", "any", "amax", "amin", "mean", "max", "min", "std", "var", "sum", "prod", "logsumexp"),
+    *("argmax", "argmin"),
+    *(["ptp"] if hasattr(ops, "ptp") else []),
+]
+FLOATS = random_array(3, 4, 6)
+INTEGERS = np.random.default_rng(0).integers(-20, 20, (3, 4, 6)).astype("int32")
 
 
-def test_argmax_over_all_axes_is_unsupported() -> None:
-    with pytest.raises(UserError, match="an argmax or argmin over all axes at once"):
-        check_operation(lambda x: ops.argmax(x))
+@pytest.mark.parametrize("axis", [None, -1, 1])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_axes(axis: int | None, keepdims: bool) -> None:
+    compare(
+        operations(FUNCTIONS, axis=axis, keepdims=keepdims),
+        FLOATS,
+    )
+
+
+@pytest.mark.parametrize("axes", [(0, 2), ()], ids=str)
+def test_several_axes_or_none(axes: tuple[int, ...]) -> None:
+    names = [name for name in FUNCTIONS if "arg" not in name]
+    compare(operations(names, axis=axes), FLOATS)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64", "bool"])
+def test_integers(dtype: str) -> None:
+    x = np.maximum(INTEGERS, 0).astype(dtype)
+    names = [
+        name
+        for name in FUNCTIONS
+        if name != "logsumexp" and (dtype != "bool" or name not in ("ptp", "argmin"))
+    ]
+    compare(operations(names, axis=1), x)
+    compare({"count": ops.count_nonzero, "along": lambda x: ops.count_nonzero(x, axis=(1, 2))}, x)
+
+
+def test_initial_value() -> None:
+    functions = {
+        "max": lambda x: ops.max(x, axis=1, initial=0.5),
+        "min": lambda x: ops.min(x, axis=-1, keepdims=True, initial=-0.5),
+        "integers": lambda x: ops.max(ops.cast(x, "int32"), axis=1, initial=1),
+        "bool": lambda x: ops.max(x > 2, axis=1, initial=True),
+    }
+    compare(functions, FLOATS)
+
+
+def test_integers_of_fewer_bits_are_summed_in_more() -> None:
+    compare({"uint8": lambda x: ops.cast(ops.sum(ops.cast(x, "uint8"), axis=1), "int64")}, abs(INTEGERS) * 12)

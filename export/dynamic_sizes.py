@@ -1,0 +1,332 @@
+"""Dynamic sizes while a layer's `call` is traced.
+
+A published layer asks for the size of a dynamic dimension and uses it:
+
+    batch, length = ops.shape(x)[:2]
+    tokens = ops.broadcast_to(self.class_token, (batch, 1, self.dim))
+    x = ops.reshape(x, (batch, length // 2, -1)) + self.positions[:, : length // 2]
+
+When Keras runs the layer, those sizes are scalar tensors. On symbolic tensors `ops.shape` returns None for them, which
+no function takes. So during a trace `ops.shape` returns a scalar `KerasTensor` for a dynamic dimension, which one can
+calculate with, and the functions that take sizes accept it: they record the operations of this module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import math
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+ops = keras.ops
+Size = Any  # an int or a scalar KerasTensor
+
+
+# The operations that are recorded
+
+
+class SizeOf(keras.Operation):
+    """The size of an axis of `source`, as an int32 scalar."""
+
+    def __init__(self, source: keras.KerasTensor, axis: int) -> None:
+        super().__init__()
+        self.source = source
+        self.axis = axis
+
+    def compute_output_spec(self, x: keras.KerasTensor) -> keras.KerasTensor:
+        """A scalar."""
+        return keras.KerasTensor((), "int32")
+
+
+class _OfKnownShape(keras.Operation):
+    """An operation whose output has a shape and a dtype that its caller knows; None for a dynamic dimension."""
+
+    def __init__(self, shape: Sequence[int | None], dtype: str) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.dtype = dtype
+
+    def compute_output_spec(self, *args: Any) -> keras.KerasTensor:
+        """The shape and dtype that were given."""
+        return keras.KerasTensor(self.shape, self.dtype)
+
+
+class Reshape(_OfKnownShape):
+    """(x, sizes): reshape to sizes. 0 copies the size at the same position, -1 is what remains."""
+
+
+class BroadcastTo(_OfKnownShape):
+    """(x, sizes): axes of size 1 repeated to sizes. 1 leaves an axis as it is."""
+
+
+class Tile(_OfKnownShape):
+    """(x, repeats): the whole tensor repeated along each axis."""
+
+
+class Arange(_OfKnownShape):
+    """(start, stop, step): the numbers from start to stop."""
+
+
+class GetItem(_OfKnownShape):
+    """(x, key): x[key], where a tuple (start, stop, step) stands for a slice."""
+
+
+class Pad(_OfKnownShape):
+    """(x, before, after, value): axes made longer at both ends."""
+
+    def __init__(self, shape: Sequence[int | None], dtype: str, mode: str) -> None:
+        super().__init__(shape, dtype)
+        self.mode = mode
+
+
+# The functions that record them, in the place of those of `keras.ops`
+
+
+def shape(x: keras.KerasTensor) -> tuple[Size, ...]:
+    """The size of each axis: a number, or a scalar symbol for a dynamic dimension."""
+    return tuple(
+        SizeOf(x, axis).symbolic_call(x) if size is None else size for axis, size in enumerate(x.shape)
+    )
+
+
+def reshape(x: Any, newshape: Any) -> keras.KerasTensor:
+    """keras.ops.reshape."""
+    sizes = _sizes(newshape)
+    known = [None if isinstance(size, keras.KerasTensor) else size for size in sizes]
+    if -1 in known:
+        known[known.index(-1)] = _remaining_size(x, sizes)
+    copied = [0 if _is_size_of(size, x, axis) else size for axis, size in enumerate(sizes)]
+    return Reshape(known, _dtype(x)).symbolic_call(x, copied)
+
+
+def _remaining_size(x: Any, sizes: Sequence[Size]) -> int | None:
+    """What -1 stands for, if the dynamic dimensions of `x` are among the sizes and are the only symbols there."""
+    dynamic = [axis for axis, size in enumerate(x.shape) if size is None]
+    symbols = [size for size in sizes if isinstance(size, keras.KerasTensor)]
+    if len(symbols) != len(dynamic):
+        return None
+    if not all(any(_is_size_of(size, x, axis) for size in symbols) for axis in dynamic):
+        return None
+    others = math.prod(size for size in sizes if not isinstance(size, keras.KerasTensor) and size != -1)
+    return math.prod(size for size in x.shape if size is not None) // others
+
+
+def broadcast_to(x: Any, shape: Any) -> keras.KerasTensor:
+    """keras.ops.broadcast_to."""
+    sizes = _sizes(shape)
+    new = len(sizes) - len(x.shape)
+    known = [None if isinstance(size, keras.KerasTensor) else size for size in sizes]
+    kept = [1 if _is_size_of(size, x, axis - new) else size for axis, size in enumerate(sizes)]
+    return BroadcastTo(known, _dtype(x)).symbolic_call(x, kept)
+
+
+def zeros(shape: Any, dtype: str | None = None) -> keras.KerasTensor:
+    """keras.ops.zeros."""
+    return broadcast_to(np.zeros((), dtype or keras.config.floatx()), shape)
+
+
+def ones(shape: Any, dtype: str | None = None) -> keras.KerasTensor:
+    """keras.ops.ones."""
+    return broadcast_to(np.ones((), dtype or keras.config.floatx()), shape)
+
+
+def full(shape: Any, fill_value: Any, dtype: str | None = None) -> keras.KerasTensor:
+    """keras.ops.full."""
+    if not isinstance(fill_value, keras.KerasTensor):
+        fill_value = ops.convert_to_numpy(ops.convert_to_tensor(fill_value, dtype))
+    elif dtype is not None:
+        fill_value = ops.cast(fill_value, dtype)
+    return broadcast_to(fill_value, shape)
+
+
+def arange(start: Size, stop: Size = None, step: Size = None, dtype: str | None = None) -> keras.KerasTensor:
+    """keras.ops.arange."""
+    given = [one for one in (start, stop, step) if one is not None]
+    dtype = dtype or keras.backend.result_type(*(getattr(one, "dtype", type(one)) for one in given))
+    start, stop = (0, start) if stop is None else (start, stop)
+    return Arange((None,), dtype).symbolic_call(start, stop, 1 if step is None else step)
+
+
+def eye(N: Size, M: Size = None, k: Size = 0, dtype: str | None = None) -> keras.KerasTensor:  # Keras' names
+    """keras.ops.eye."""
+    rows, columns = ops.expand_dims(ops.arange(N), 1), ops.arange(N if M is None else M)
+    return ops.cast(ops.equal(rows + k, columns), dtype or keras.config.floatx())
+
+
+def identity(n: Size, dtype: str | None = None) -> keras.KerasTensor:
+    """keras.ops.identity."""
+    return eye(n, dtype=dtype)
+
+
+def tile(x: Any, repeats: Any) -> keras.KerasTensor:
+    """keras.ops.tile."""
+    numbers = _sizes(repeats)
+    numbers = [1] * (len(x.shape) - len(numbers)) + numbers
+    sizes = [1] * (len(numbers) - len(x.shape)) + list(x.shape)
+    known = [
+        None if size is None or isinstance(number, keras.KerasTensor) else size * number
+        for size, number in zip(sizes, numbers, strict=True)
+    ]
+    return Tile(known, _dtype(x)).symbolic_call(x, numbers)
+
+
+def repeat(x: Any, repeats: Size, axis: int | None = None) -> keras.KerasTensor:
+    """keras.ops.repeat by a single number."""
+    if axis is None:
+        x, axis = ops.reshape(x, (-1,)), 0
+    axis = axis % len(x.shape)
+    sizes = list(ops.shape(x))
+    if sizes[axis] == 1:
+        return broadcast_to(x, [*sizes[:axis], repeats, *sizes[axis + 1 :]])
+    groups = broadcast_to(ops.expand_dims(x, axis + 1), [*sizes[: axis + 1], repeats, *sizes[axis + 1 :]])
+    return reshape(groups, [*sizes[:axis], sizes[axis] * repeats, *sizes[axis + 1 :]])
+
+
+def get_item(x: Any, key: Any) -> keras.KerasTensor:
+    """x[key] with symbols among the indices, or in slices."""
+    keys = list(key) if isinstance(key, (tuple, list)) else [key]
+    named = sum(one is not None and one is not Ellipsis for one in keys)
+    ellipsis = next((i for i, one in enumerate(keys) if one is Ellipsis), len(keys))
+    keys[ellipsis : ellipsis + 1] = [slice(None)] * (len(x.shape) - named)
+    sizes = iter(x.shape)
+    known = [size for one in keys for size in _sizes_of_item(one, sizes)]
+    plain = [(one.start, one.stop, one.step) if isinstance(one, slice) else one for one in keys]
+    return GetItem(known, _dtype(x)).symbolic_call(x, plain)
+
+
+def _sizes_of_item(one: Any, sizes: Iterator[int | None]) -> list[int | None]:
+    """The sizes of the axes that an item of a key leaves; those of the tensor are taken from an iterator."""
+    if one is None:
+        return [1]
+    size = next(sizes)
+    if not isinstance(one, slice):
+        return []
+    bounds = (one.start, one.stop, one.step)
+    if bounds == (None, None, None):
+        return [size]
+    if size is None or any(isinstance(bound, keras.KerasTensor) for bound in bounds):
+        return [None]
+    return [len(range(*one.indices(size)))]
+
+
+def slice_of(inputs: Any, start_indices: Any, shape: Any) -> keras.KerasTensor:
+    """keras.ops.slice."""
+    starts = start_indices if isinstance(start_indices, (tuple, list)) else list(start_indices)
+    ends = [
+        None if not isinstance(size, keras.KerasTensor) and size == -1 else start + size
+        for start, size in zip(starts, _sizes(shape), strict=True)
+    ]
+    return get_item(inputs, [slice(start, end) for start, end in zip(starts, ends, strict=True)])
+
+
+def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> keras.KerasTensor:
+    """keras.ops.pad with a pair of sizes for each axis."""
+    before, after = zip(*pad_width, strict=True)
+    known = [
+        None if size is None or _holds_symbol(pair) else size + sum(pair)
+        for size, pair in zip(x.shape, pad_width, strict=True)
+    ]
+    value = 0 if constant_values is None else constant_values
+    return Pad(known, _dtype(x), mode).symbolic_call(x, before, after, value)
+
+
+def _sizes(given: Any) -> list[Size]:
+    """One size, several, or a vector of them, as a list."""
+    if isinstance(given, keras.KerasTensor) and len(given.shape) == 1 and given.shape[0] is not None:
+        return [given[index] for index in range(given.shape[0])]
+    return list(given) if isinstance(given, (tuple, list)) else [given]
+
+
+def _is_size_of(size: Size, x: Any, axis: int) -> bool:
+    """Whether a size is that of an axis of `x`."""
+    operation = size._keras_history.operation if isinstance(size, keras.KerasTensor) else None
+    return isinstance(operation, SizeOf) and operation.source is x and operation.axis == axis
+
+
+def _dtype(x: Any) -> str:
+    return keras.backend.standardize_dtype(x.dtype)
+
+
+# Putting them in place
+
+# The functions of keras.ops, and which of their arguments can be sizes.
+_REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
+    "shape": (shape, ("x",)),
+    "reshape": (reshape, ("newshape",)),
+    "broadcast_to": (broadcast_to, ("shape",)),
+    "zeros": (zeros, ("shape",)),
+    "ones": (ones, ("shape",)),
+    "full": (full, ("shape",)),
+    "arange": (arange, ("start", "stop", "step")),
+    "eye": (eye, ("N", "M", "k")),
+    "identity": (identity, ("n",)),
+    "tile": (tile, ("repeats",)),
+    "repeat": (repeat, ("repeats",)),
+    "get_item": (get_item, ("key",)),
+    "slice": (slice_of, ("shape",)),
+    "pad": (pad, ("pad_width",)),
+}
+
+
+@contextlib.contextmanager
+def symbolic_sizes() -> Iterator[None]:
+    """Have the functions of `keras.ops` work with symbols for dynamic sizes, in this thread, during one trace.
+
+    The caller holds a lock: another trace must not start in between.
+    """
+    owner = threading.get_ident()
+    with contextlib.ExitStack() as stack:
+        for module in _modules():
+            for name, (own, sizes) in _REPLACED.items():
+                if name in vars(module):
+                    original = getattr(module, name)
+                    stack.callback(setattr, module, name, original)
+                    setattr(module, name, _deferring(original, own, sizes, owner))
+        for kind in (keras.KerasTensor, keras.Variable):
+            original = kind.__getitem__
+            stack.callback(setattr, kind, "__getitem__", original)
+            kind.__getitem__ = _deferring(original, get_item, ("key",), owner)
+        yield
+
+
+def _modules() -> list[ModuleType]:
+    """The modules that a function of `keras.ops` is found in."""
+    public = [ops, getattr(ops, "numpy", None), getattr(ops, "nn", None)]
+    inner = [sys.modules.get(f"keras.src.ops{name}") for name in ("", ".core", ".numpy", ".nn")]
+    return [module for module in (*public, *inner) if isinstance(module, ModuleType)]
+
+
+def _deferring(
+    original: Callable[..., Any], own: Callable[..., Any], sizes: Sequence[str], owner: int
+) -> Callable[..., Any]:
+    """A function that calls `own` if a symbol is among the sizes that it is given, and `original` otherwise."""
+    signature = inspect.signature(own)
+
+    @functools.wraps(original)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() == owner:
+            try:
+                given = signature.bind(*args, **kwargs).arguments
+            except TypeError:  # the original says what is wrong
+                given = {}
+            if any(_holds_symbol(given.get(name)) for name in sizes):
+                return own(*args, **kwargs)
+        return original(*args, **kwargs)
+
+    return call
+
+
+def _holds_symbol(x: Any) -> bool:
+    if isinstance(x, slice):
+        return _holds_symbol((x.start, x.stop, x.step))
+    if isinstance(x, (tuple, list)):
+        return any(map(_holds_symbol, x))
+    return isinstance(x, keras.KerasTensor)

@@ -1,0 +1,74 @@
+"""What is computed with dynamic sizes while a layer's `call` is traced; see `export/dynamic_sizes.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from export import dynamic_sizes
+from export.builder import Builder, Tensor
+from export.lowerings.indexing import get_item
+from export.lowerings.operands import Argument, as_int64, as_value, rank
+from export.lowerings.padding import pad
+from export.lowerings.registry import register_lowering
+from export.lowerings.sizes import Size, as_size, reshape_to, scalar_of, size_of, size_vector
+
+Given = Sequence[Tensor | int]
+
+
+def _sizes(g: Builder, given: Given) -> list[Size]:
+    return [as_size(g, size) for size in given]
+
+
+@register_lowering(dynamic_sizes.SizeOf, any_layout=True)
+def lower_size_of(g: Builder, operation: dynamic_sizes.SizeOf, x: Tensor) -> Tensor:
+    """The size of an axis."""
+    return g.result(scalar_of(g, size_of(g, x, operation.axis)))
+
+
+@register_lowering(dynamic_sizes.Reshape)
+def lower_reshape(g: Builder, operation: dynamic_sizes.Reshape, x: Argument, sizes: Given) -> Tensor:
+    """Another shape."""
+    return g.result(reshape_to(g, as_value(g, x, g.output_dtypes[0]), _sizes(g, sizes)))
+
+
+@register_lowering(dynamic_sizes.BroadcastTo)
+def lower_broadcast_to(g: Builder, operation: dynamic_sizes.BroadcastTo, x: Argument, sizes: Given) -> Tensor:
+    """Axes of size 1 repeated."""
+    value = as_value(g, x, g.output_dtypes[0])
+    return g.result(g.op("Expand", value, size_vector(g, _sizes(g, sizes))))
+
+
+@register_lowering(dynamic_sizes.Tile)
+def lower_tile(g: Builder, operation: dynamic_sizes.Tile, x: Argument, repeats: Given) -> Tensor:
+    """The whole tensor repeated."""
+    value = as_value(g, x, g.output_dtypes[0])
+    if len(repeats) > rank(x):
+        value = g.op("Unsqueeze", value, as_int64(*range(len(repeats) - rank(x))))
+    return g.result(g.op("Tile", value, size_vector(g, _sizes(g, repeats))))
+
+
+@register_lowering(dynamic_sizes.Arange)
+def lower_arange(g: Builder, operation: dynamic_sizes.Arange, *bounds: Argument) -> Tensor:
+    """The numbers from start to stop."""
+    return g.result(g.op("Range", *(as_value(g, x, g.output_dtypes[0]) for x in bounds)))
+
+
+@register_lowering(dynamic_sizes.GetItem)
+def lower_get_item(
+    g: Builder, operation: dynamic_sizes.GetItem, x: Argument, key: Sequence[Tensor | tuple | int | None]
+) -> Tensor:
+    """x[key]."""
+    if not isinstance(x, Tensor):
+        x = g.tensor(as_value(g, x, g.output_dtypes[0]), np.shape(x))
+    return get_item(g, x, [slice(*one) if isinstance(one, (tuple, list)) else one for one in key])
+
+
+@register_lowering(dynamic_sizes.Pad)
+def lower_pad(
+    g: Builder, operation: dynamic_sizes.Pad, x: Tensor, before: Given, after: Given, value: Argument
+) -> Tensor:
+    """Axes made longer at both ends."""
+    pairs = list(zip(_sizes(g, before), _sizes(g, after), strict=True))
+    return pad(g, x, pairs, operation.mode, value)
