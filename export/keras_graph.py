@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-from keras.src.backend import set_keras_mask  # Keras has no public name for it
+from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next
+from keras.src.utils.backend_utils import DynamicBackend
 
 from export.dynamic_sizes import symbolic_sizes
 from export.errors import Unsupported
@@ -154,9 +155,36 @@ def traced_call(layer: keras.layers.Layer, args: Any, kwargs: Mapping[str, Any])
 
 def in_inference(layer: keras.layers.Layer) -> Callable[..., Any]:
     """A layer's `call`, with `training=False` if it has that argument."""
-    if "training" in inspect.signature(layer.call).parameters:
-        return functools.partial(layer.call, training=False)
-    return layer.call
+    call = layer.call
+    if "training" in inspect.signature(call).parameters:
+        call = functools.partial(call, training=False)
+    return (
+        _on_operations(layer, call) if isinstance(getattr(layer, "backend", None), DynamicBackend) else call
+    )
+
+
+class _OperationsBackend:
+    """`keras.ops` under the names of a backend's modules."""
+
+    name = _backend = keras.backend.backend()
+    core = numpy = nn = math = linalg = keras.ops
+    image, random = keras.ops.image, keras.random
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(keras.ops, name)
+
+
+def _on_operations(layer: keras.layers.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
+    """The call of a preprocessing layer, which takes its functions from `layer.backend`, with those of `keras.ops`."""
+
+    def call_on_operations(*args: Any, **kwargs: Any) -> Any:
+        backend, layer.backend = layer.backend, _OperationsBackend()
+        try:
+            return call(*args, **kwargs)
+        finally:
+            layer.backend = backend
+
+    return call_on_operations
 
 
 @contextlib.contextmanager

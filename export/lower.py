@@ -20,6 +20,7 @@ from export.keras_graph import (
     interpret,
     traced,
 )
+from export.lowerings.operands import cast
 from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
 from export.single_layer import SingleLayers
@@ -133,7 +134,12 @@ class _ModelLowering:
         if lowering is None or (
             isinstance(layer, keras.Layer) and not takes_masks(lowering.function, kwargs)
         ):
-            return self.checked(g, self.traced(g, layer, args, kwargs))
+            outputs = self.checked(g, self.traced(g, layer, args, kwargs))
+            # Some layers of Keras declare another dtype than what their call computes.
+            return [
+                replace(x, value=cast(g, x, dtype), dtype=dtype)
+                for x, dtype in zip(outputs, g.output_dtypes, strict=True)
+            ]
         if not lowering.any_layout:
             args, kwargs = keras.tree.map_structure(
                 lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, (args, kwargs)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 
-from export.builder import Builder, Tensor
+from export.builder import Builder
+from export.lowerings.operands import cast
 from export.lowerings.registry import register_lowering
 
 layers = keras.layers
 
-
-@register_lowering(
+DROPOUT = (
     layers.Dropout,
     layers.SpatialDropout1D,
     layers.SpatialDropout2D,
@@ -18,14 +20,36 @@ layers = keras.layers
     layers.AlphaDropout,
     layers.GaussianDropout,
     layers.GaussianNoise,
-    layers.RandomBrightness,
-    layers.RandomContrast,
-    layers.RandomFlip,
-    layers.RandomRotation,
-    layers.RandomTranslation,
-    layers.RandomZoom,
-    any_layout=True,
 )
-def lower_random(g: Builder, layer: keras.layers.Layer, x: Tensor) -> Tensor:
-    """The input."""
-    return x
+# Augmentation, which takes images alone, or a dict of images, labels, bounding boxes and masks.
+AUGMENTATION = [
+    getattr(layers, name)
+    for name in (
+        *("AugMix", "CutMix", "Equalization", "MixUp", "RandAugment", "RandomBrightness"),
+        *("RandomColorDegeneration", "RandomColorJitter", "RandomContrast", "RandomElasticTransform"),
+        *(
+            "RandomErasing",
+            "RandomFlip",
+            "RandomGaussianBlur",
+            "RandomGrayscale",
+            "RandomHue",
+            "RandomInvert",
+        ),
+        *(
+            "RandomPerspective",
+            "RandomPosterization",
+            "RandomRotation",
+            "RandomSaturation",
+            "RandomSharpness",
+        ),
+        *("RandomShear", "RandomTranslation", "RandomZoom", "Solarization"),
+    )
+    if hasattr(layers, name)  # older versions of Keras don't have all of them
+]
+
+
+@register_lowering(*DROPOUT, *AUGMENTATION, any_layout=True)
+def lower_random(g: Builder, layer: keras.layers.Layer, inputs: Any) -> Any:
+    """The input, as floats."""
+    tensors = zip(keras.tree.flatten(inputs), g.output_dtypes, strict=True)
+    return [g.like(x, cast(g, x, dtype), dtype=dtype) for x, dtype in tensors]
