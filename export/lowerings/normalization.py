@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from export.builder import Array, Builder, Tensor
 from export.errors import Unsupported
-from export.lowerings.operands import Argument, normalize_axes
+from export.lowerings.operands import Argument, as_float, normalize_axes
 from export.lowerings.registry import register_lowering, register_operation
 from export.passes.internal import group_norm
 
@@ -48,6 +48,7 @@ def lower_batch_normalization(
     """BatchNormalization with its moving statistics."""
     axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
     gamma, beta = layer.gamma if layer.scale else None, layer.beta if layer.center else None
+    x = as_float(g, x)
     return batch_normalize(g, x, axis, layer.moving_mean, layer.moving_variance, gamma, beta, layer.epsilon)
 
 
