@@ -40,6 +40,12 @@ def as_value(g: Builder, x: Argument, dtype: str) -> ir.Value:
     return cast(g, g.keras_layout(x), dtype) if isinstance(x, Tensor) else g.constant(as_array(x, dtype))
 
 
+def as_tensor(g: Builder, x: Argument, dtype: str) -> Tensor:
+    """A tensor in Keras' layout, or a constant, as a tensor of the graph's type for a Keras dtype."""
+    shape = x.shape if isinstance(x, Tensor) else np.shape(x)
+    return g.tensor(as_value(g, x, dtype), shape, dtype=dtype)
+
+
 def arithmetic_dtype(dtype: str) -> str:
     """The Keras dtype to compute in: onnxruntime has arithmetic for float32, int32 and int64."""
     if is_float(dtype):
