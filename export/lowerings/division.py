@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import onnx_ir as ir
 from keras import ops
 
 from export.builder import Builder, Tensor, is_float
@@ -20,7 +21,7 @@ def lower_floor_divide(g: Builder, operation: keras.Operation, x1: Argument, x2:
     if is_float(dtype):
         return g.tensor(g.op("Floor", quotient), shape, first)
     # Div rounds integers towards 0, which is 1 too many where the two remainders differ.
-    same = g.op("Equal", g.op("Mod", x, y), g.op("Mod", x, y, fmod=1))
+    same = g.op("Equal", g.op("Mod", x, y), _remainder(g, x, y))
     excess = g.op("Cast", g.op("Not", same), to=int(onnx_dtype(arithmetic_dtype(dtype))))
     return g.tensor(from_arithmetic(g, g.op("Sub", quotient, excess), dtype), shape, first)
 
@@ -42,8 +43,14 @@ def lower_mod(g: Builder, operation: keras.Operation, x1: Argument, x2: Argument
 def lower_fmod(g: Builder, operation: keras.Operation, x1: Argument, x2: Argument) -> Tensor:
     """The remainder, with the sign of the dividend."""
     shape, dtype = g.output_shapes[0], g.output_dtypes[0]
-    values, first = align(g, [x1, x2], len(shape), arithmetic_dtype(dtype))
-    return g.tensor(from_arithmetic(g, g.op("Mod", *values, fmod=1), dtype), shape, first)
+    (x, y), first = align(g, [x1, x2], len(shape), arithmetic_dtype(dtype))
+    value = g.op("Mod", x, y, fmod=1) if is_float(dtype) else _remainder(g, x, y)
+    return g.tensor(from_arithmetic(g, value, dtype), shape, first)
+
+
+def _remainder(g: Builder, x: ir.Value, y: ir.Value) -> ir.Value:
+    """The remainder of integers with the sign of the dividend. onnxruntime 1.20 computes it in floats for Mod."""
+    return g.op("Sub", x, g.op("Mul", g.op("Div", x, y), y))
 
 
 def divide_no_nan(operation: keras.Operation, x1: Symbol, x2: Symbol) -> Symbol:

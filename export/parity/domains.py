@@ -147,6 +147,8 @@ def _of_layer(layer: Any) -> Domain | None:
         return Domain("integers", 0, layer.input_dim - 1, pads=bool(layer.mask_zero))
     if isinstance(layer, _L.CategoryEncoding):
         return Domain("integers", 0, layer.num_tokens - 1)
+    if type(layer).__name__ == "Bincount" and type(layer).__module__.startswith("keras."):
+        return Domain("integers", 0, max(layer.minlength - 1, 8))
     if isinstance(layer, _L.Rescaling):
         return _of_rescaling(layer)
     if isinstance(layer, _L.Normalization):

@@ -71,6 +71,10 @@ def test_words_and_categories() -> None:
     assert (text.kind, text.words) == ("text", ("cat", "dog", "unseen"))
 
 
+def test_numbers_that_are_counted() -> None:
+    assert of(lambda x: keras.ops.bincount(x, minlength=20), dtype="int32") == Domain("integers", 0, 19)
+
+
 def test_guesses() -> None:
     assert of(L.Dense(2)) == Domain("numbers", 0.0, 1.0, known=False)
     assert of(L.Dense(2), dtype="uint8") == Domain("integers", 0, 255, known=False)
