@@ -12,7 +12,7 @@ from keras import ops
 
 from export.dynamic_sizes import symbolic_sizes
 from export.errors import UserError
-from tests.export.helpers import converted, kinds, randomize
+from tests.export.helpers import converted, kinds, randomize, run
 
 
 class Custom(keras.layers.Layer):
@@ -153,4 +153,31 @@ def test_size_that_decides_something_is_unsupported() -> None:
     with pytest.raises(
         UserError, match=r"its call can't be traced into keras\.ops: A symbolic KerasTensor cannot"
     ):
+        converted(keras.Model(x, layer(x)))
+
+
+# Branches
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_cond_selects_a_branch(sign: int) -> None:
+    x = keras.Input((4,), name="x")
+    layer = Custom(
+        lambda layer, x: ops.cond(sign * ops.max(x) > 100, lambda: (x, None), lambda: (-x, None))[0]
+    )
+    (got,) = run(converted(keras.Model(x, layer(x))), 200 * np.ones((2, 4), "float32"))
+    np.testing.assert_array_equal(got, 200.0 * sign)
+
+
+def test_cond_with_branches_of_dynamic_sizes_is_unsupported() -> None:
+    x = keras.Input((None, 6), name="x")
+    layer = Custom(lambda layer, x: ops.cond(ops.max(x) > 0, lambda: x[:, :1], lambda: x))
+    with pytest.raises(UserError, match=r"ops\.cond with branches of dynamic sizes"):
+        converted(keras.Model(x, layer(x)))
+
+
+def test_switch_is_unsupported() -> None:
+    x = keras.Input((6,), name="x")
+    layer = Custom(lambda layer, x: ops.switch(0, [lambda one: x, lambda one: -x], x))
+    with pytest.raises(UserError, match=r"ops\.switch is unsupported; use ops\.where"):
         converted(keras.Model(x, layer(x)))
