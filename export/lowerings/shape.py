@@ -123,11 +123,3 @@ def lower_rearrange(
 def lower_size(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """The number of elements."""
     return g.result(scalar_of(g, product(g, *sizes_of(g, x))))
-
-
-@register_operation("view", optional=True)
-def lower_view(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """The same bits as another dtype; only of a tensor that has it."""
-    if x.dtype != g.output_dtypes[0]:
-        raise Unsupported(f"a view of {x.dtype} as {g.output_dtypes[0]}; ONNX reads no bits as another type")
-    return x
