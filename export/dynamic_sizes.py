@@ -257,6 +257,27 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     return Pad(known, _dtype(x), mode).symbolic_call(x, before, after, value)
 
 
+def cond(pred: keras.KerasTensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
+    """keras.ops.cond: both branches are computed, and one is selected.
+
+    Keras records no branch that returns a tensor from outside, but the tensor itself.
+    """
+
+    def select(one: Any, other: Any) -> Any:
+        if one is None and other is None:
+            return None
+        if None in one.shape[1:] or tuple(one.shape) != tuple(other.shape):
+            raise ValueError(f"ops.cond with branches of dynamic sizes, got {one.shape} and {other.shape}")
+        return ops.where(pred, one, other)
+
+    return keras.tree.map_structure(select, true_fn(), false_fn())
+
+
+def switch(index: Any, branches: Any, *operands: Any) -> Any:
+    """keras.ops.switch, which can't be traced: Keras loses what the branches take from outside."""
+    raise ValueError("ops.switch is unsupported; use ops.where")
+
+
 def _sizes(given: Any) -> list[Size]:
     """One size, several, or a vector of them, as a list."""
     if isinstance(given, keras.KerasTensor) and len(given.shape) == 1 and given.shape[0] is not None:
@@ -276,7 +297,7 @@ def _dtype(x: Any) -> str:
 
 # Putting them in place
 
-# The functions of keras.ops, and which of their arguments can be sizes.
+# The functions of keras.ops, and which of their arguments decide whether they are replaced: those that hold a symbol.
 _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "shape": (shape, ("x",)),
     "reshape": (reshape, ("newshape",)),
@@ -293,6 +314,8 @@ _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "get_item": (get_item, ("key",)),
     "slice": (slice_of, ("shape",)),
     "pad": (pad, ("pad_width",)),
+    "cond": (cond, ("pred",)),
+    "switch": (switch, ("index", "operands")),
 }
 
 

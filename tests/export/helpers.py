@@ -1,7 +1,7 @@
 """What the export tests share: random weights, conversion with a parity check, and small models."""
 
 import functools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -91,6 +91,37 @@ def check_operation(operation: Callable[[Any], Any], channels_first: bool = Fals
     conversion = converted(randomize(keras.Model(inputs, operation(x))), rtol=1e-3)
     assert conversion.route == "direct"
     return conversion
+
+
+def check_operations(
+    functions: Mapping[str, Callable[[Any], Any]],
+    channels_first: bool = False,
+    shape: tuple[int | None, ...] = IMAGE_SHAPE,
+    sizes: Sequence[tuple[int, ...]] = ((1, *IMAGE_SHAPE), (3, *IMAGE_SHAPE)),
+    opset: int | None = None,
+) -> None:
+    """Convert one model that applies each of many operations to its input, and compare them with Keras.
+
+    Args:
+        functions: operations by name, from the input to a tensor or to several.
+        channels_first: insert a convolution, so that the image is in channels-first layout in the graph.
+        shape: shape of the input.
+        sizes: the shapes to compare at, with the batch axis.
+        opset: opset of the graph.
+    """
+    inputs = x = keras.Input(shape, name="x")
+    if channels_first:
+        x = keras.layers.Conv2D(4, 3, padding="same")(x)
+    outputs = [(name, y) for name, function in functions.items() for y in keras.tree.flatten(function(x))]
+    model = randomize(keras.Model(inputs, [y for _, y in outputs]))
+    conversion = convert(model, Options(route="direct", opset=opset))
+    for size in sizes:
+        array = random_array(*size)
+        expected = keras.tree.flatten(model(array))
+        for (name, _), want, got in zip(outputs, expected, run(conversion, array), strict=True):
+            want = keras.ops.convert_to_numpy(want)
+            assert (got.dtype, got.shape) == (want.dtype, want.shape), name
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
 def operations(names: Iterable[str], **options: Any) -> dict[str, Callable[..., Any]]:

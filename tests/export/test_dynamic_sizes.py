@@ -12,7 +12,7 @@ from keras import ops
 
 from export.dynamic_sizes import symbolic_sizes
 from export.errors import UserError
-from tests.export.helpers import converted, kinds, randomize
+from tests.export.helpers import check_operations, converted, kinds, randomize, run
 
 
 class Custom(keras.layers.Layer):
@@ -69,11 +69,15 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_custom_layer(name: str) -> None:
+def test_custom_layers() -> None:
+    layers = {name: Custom(function) for name, function in CASES.items() if "rearrange" not in name}
+    check_operations(layers, shape=(None, 6), sizes=[(1, 5, 6), (3, 8, 6), (2, 1, 6)])
+
+
+@pytest.mark.skipif(not hasattr(ops, "rearrange"), reason="this version of Keras doesn't have it")
+def test_rearrange() -> None:
     x = keras.Input((None, 6), name="x")
-    model = randomize(keras.Model(x, Custom(CASES[name])(x)))
-    assert converted(model).route == "direct"
+    converted(keras.Model(x, Custom(CASES["rearrange"])(x)))
 
 
 def test_reshape_that_keeps_the_own_sizes_computes_no_shape() -> None:
@@ -153,4 +157,31 @@ def test_size_that_decides_something_is_unsupported() -> None:
     with pytest.raises(
         UserError, match=r"its call can't be traced into keras\.ops: A symbolic KerasTensor cannot"
     ):
+        converted(keras.Model(x, layer(x)))
+
+
+# Branches
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_cond_selects_a_branch(sign: int) -> None:
+    x = keras.Input((4,), name="x")
+    layer = Custom(
+        lambda layer, x: ops.cond(sign * ops.max(x) > 100, lambda: (x, None), lambda: (-x, None))[0]
+    )
+    (got,) = run(converted(keras.Model(x, layer(x))), 200 * np.ones((2, 4), "float32"))
+    np.testing.assert_array_equal(got, 200.0 * sign)
+
+
+def test_cond_with_branches_of_dynamic_sizes_is_unsupported() -> None:
+    x = keras.Input((None, 6), name="x")
+    layer = Custom(lambda layer, x: ops.cond(ops.max(x) > 0, lambda: x[:, :1], lambda: x))
+    with pytest.raises(UserError, match=r"ops\.cond with branches of dynamic sizes"):
+        converted(keras.Model(x, layer(x)))
+
+
+def test_switch_is_unsupported() -> None:
+    x = keras.Input((6,), name="x")
+    layer = Custom(lambda layer, x: ops.switch(0, [lambda one: x, lambda one: -x], x))
+    with pytest.raises(UserError, match=r"ops\.switch is unsupported; use ops\.where"):
         converted(keras.Model(x, layer(x)))

@@ -10,7 +10,7 @@ from keras import ops
 
 from export.errors import UserError
 from export.lowerings.fourier import complex_transform, inverse_real_transform, real_transform
-from tests.export.helpers import converted, kinds, random_array
+from tests.export.helpers import check_operations, converted, kinds, random_array
 
 WINDOW = np.linspace(0.1, 1, 8).astype("float32")
 
@@ -35,11 +35,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_operation(name: str) -> None:
-    x = keras.Input((7, 14), name="x")
-    conversion = converted(keras.Model(x, CASES[name](x)), atol=1e-4)
-    assert conversion.route == "direct"
+def test_operations() -> None:
+    check_operations(CASES, shape=(7, 14), sizes=[(1, 7, 14), (3, 7, 14)])
 
 
 @pytest.mark.skipif(not hasattr(ops, "ifft2"), reason="this version of Keras doesn't have it")

@@ -5,11 +5,10 @@ from typing import Any
 
 import keras
 import numpy as np
-import pytest
 from keras import layers as L
 from keras import ops
 
-from tests.export.helpers import CHANNELS, check_operation, converted, in_either_layout, randomize
+from tests.export.helpers import CHANNELS, check_operations, converted, in_either_layout, randomize
 
 CASES: dict[str, Callable[[Any], Any]] = {
     "slices": lambda x: x[:, 1:-1, ::2, :] + x[:, :3, ::-2],
@@ -38,9 +37,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 @in_either_layout
-@pytest.mark.parametrize("name", CASES)
-def test_operation(name: str, channels_first: bool) -> None:
-    check_operation(CASES[name], channels_first)
+def test_operations(channels_first: bool) -> None:
+    check_operations(CASES, channels_first)
 
 
 def test_embeddings_of_tokens_and_positions() -> None:

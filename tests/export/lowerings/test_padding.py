@@ -11,6 +11,7 @@ from export.errors import UserError
 from tests.export.helpers import (
     FORMATS,
     check_operation,
+    check_operations,
     converted,
     functional,
     image_shape,
@@ -46,9 +47,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 @in_either_layout
-@pytest.mark.parametrize("name", CASES)
-def test_operation(name: str, channels_first: bool) -> None:
-    check_operation(CASES[name], channels_first)
+def test_operations(channels_first: bool) -> None:
+    check_operations(CASES, channels_first)
 
 
 def test_pad_of_an_unknown_mode_is_unsupported() -> None:

@@ -3,10 +3,9 @@
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from keras import ops
 
-from tests.export.helpers import check_operation, in_either_layout, kinds
+from tests.export.helpers import check_operation, check_operations, in_either_layout, kinds
 
 CASES: dict[str, Callable[[Any], Any]] = {
     "flip": lambda x: ops.flip(ops.flip(x, axis=1), axis=-1),
@@ -26,9 +25,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 @in_either_layout
-@pytest.mark.parametrize("name", CASES)
-def test_operation(name: str, channels_first: bool) -> None:
-    check_operation(CASES[name], channels_first)
+def test_operations(channels_first: bool) -> None:
+    check_operations(CASES, channels_first)
 
 
 def test_roll_is_a_split_and_a_concat() -> None:

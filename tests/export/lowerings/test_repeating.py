@@ -10,7 +10,7 @@ from keras import layers as L
 from keras import ops
 
 from export.errors import UserError
-from tests.export.helpers import check_operation, converted, functional, in_either_layout
+from tests.export.helpers import check_operation, check_operations, converted, functional, in_either_layout
 
 CASES: dict[str, Callable[[Any], Any]] = {
     "broadcast_to": lambda x: ops.reshape(
@@ -30,9 +30,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 @in_either_layout
-@pytest.mark.parametrize("name", CASES)
-def test_operation(name: str, channels_first: bool) -> None:
-    check_operation(CASES[name], channels_first)
+def test_operations(channels_first: bool) -> None:
+    check_operations(CASES, channels_first)
 
 
 def test_repeat_vector() -> None:

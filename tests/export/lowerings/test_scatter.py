@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from export.errors import UserError
-from tests.export.helpers import check_operation, converted, in_either_layout
+from tests.export.helpers import check_operations, converted, in_either_layout
 
 PLACES = np.array([[0, 1], [0, 3], [0, 1]])
 
@@ -32,9 +32,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 @in_either_layout
-@pytest.mark.parametrize("name", CASES)
-def test_operation(name: str, channels_first: bool) -> None:
-    check_operation(CASES[name], channels_first)
+def test_operations(channels_first: bool) -> None:
+    check_operations(CASES, channels_first)
 
 
 @pytest.mark.parametrize("reduction", ["add", "mul", "max", "min"])

@@ -9,7 +9,7 @@ from keras import ops
 
 from tests.export.helpers import (
     FORMATS,
-    check_operation,
+    check_operations,
     converted,
     functional,
     image_shape,
@@ -29,9 +29,8 @@ CASES: dict[str, Callable[[Any], Any]] = {
 
 
 @in_either_layout
-@pytest.mark.parametrize("name", CASES)
-def test_operation(name: str, channels_first: bool) -> None:
-    check_operation(CASES[name], channels_first)
+def test_operations(channels_first: bool) -> None:
+    check_operations(CASES, channels_first)
 
 
 @pytest.mark.parametrize("data_format", FORMATS)
