@@ -46,7 +46,9 @@ def parser() -> argparse.ArgumentParser:
         help="how to convert (default: auto, tf2onnx only for models with unsupported layers)",
     )
     parser.add_argument(
-        "--opset", type=int, help="version of the ONNX operators (default: 17; 21 with --portable)"
+        "--opset",
+        type=int,
+        help="version of the ONNX operators (default: 17, or what the layers need; 21 with --portable)",
     )
     parser.add_argument(
         "--portable",

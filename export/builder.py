@@ -16,7 +16,7 @@ from typing import Any, Literal, overload
 import numpy as np
 import onnx_ir as ir
 
-from export.errors import Unsupported, UserError
+from export.errors import OpsetTooLow, Unsupported
 from export.onnx_graph import Attribute, add_constant
 from export.passes.internal import affine
 
@@ -188,6 +188,30 @@ class Builder:
             raise ValueError(f"{self.name}: expected a builder of a model's conversion, got one without")
         return self.lower_function(self, function, args, kwargs)
 
+    def loop(
+        self, times: ir.Value, x: ir.Value, function: Callable[[Builder, ir.Value, ir.Value], ir.Value]
+    ) -> ir.Value:
+        """Apply a function several times: a Loop.
+
+        Args:
+            times: how often, an int64 scalar.
+            x: what it is applied to first.
+            function: called as `function(body, index, x)` with a builder of the loop's body; returns the next `x`.
+        """
+        name = self.unique_name("Loop")
+        index, goes_on, state = (ir.Value(name=f"{name}/{kind}") for kind in ("index", "goes_on", "state"))
+        index.type, index.shape = ir.TensorType(ir.DataType.INT64), ir.Shape([])
+        goes_on.type, goes_on.shape = ir.TensorType(ir.DataType.BOOL), ir.Shape([])
+        graph = ir.Graph(
+            [index, goes_on, state], [], nodes=[], opset_imports=self.graph.opset_imports, name=name
+        )
+        body = dataclasses.replace(self, graph=graph)
+        graph.outputs.extend([body.op("Identity", goes_on), function(body, index, state)])
+        node = ir.node("Loop", [times, None, x], {"body": graph}, num_outputs=1, name=name)
+        node.outputs[0].name = name
+        self.graph.append(node)
+        return node.outputs[0]
+
     # Tensors
 
     def tensor(
@@ -292,11 +316,12 @@ class Builder:
         """Check that the graph's opset has an operator.
 
         Raises:
-            UserError: the opset is lower than `opset`.
+            OpsetTooLow: the opset is lower than `opset`.
         """
         if self.opset < opset:
-            raise UserError(
-                f"{self.name}: {op_type} needs opset {opset}, got {self.opset}; use --opset {opset} or higher"
+            raise OpsetTooLow(
+                f"{self.name}: {op_type} needs opset {opset}, got {self.opset}; use --opset {opset} or higher",
+                opset,
             )
 
 
@@ -308,8 +333,8 @@ def record_shape(x: Tensor) -> Tensor:
 
 
 def onnx_dtype(dtype: str) -> ir.DataType:
-    """The graph's type for a Keras dtype: float32 for floats, int32 or int64 for integers, uint8 and bool."""
-    if dtype in ("bool", "uint8"):
+    """The graph's type for a Keras dtype: float32 for floats, int32 or int64 for integers, uint8, bool and string."""
+    if dtype in ("bool", "uint8", "string"):
         return ir.DataType[dtype.upper()]
     if dtype in ("int64", "uint32", "uint64"):
         return ir.DataType.INT64

@@ -26,7 +26,7 @@ class Options:
     Attributes:
         route: 'direct' for the lowerings of this package alone, 'tf2onnx', or 'auto': a layer that has no lowering is
             converted by tf2onnx, and so is a model of which Keras keeps no graph.
-        opset: version of the standard operators; None for 17, or 21 with `portable`.
+        opset: version of the standard operators; None for 17, or 21 with `portable`, or higher where a layer needs it.
         portable: write standard operators even where another form is faster on onnxruntime's CPU provider.
         input_layout: layout of image inputs: 'nhwc', as in Keras, or 'nchw'.
         raw_pixels: make the inputs uint8 instead of float32.

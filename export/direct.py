@@ -11,7 +11,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.builder import Builder, Tensor, onnx_dtype
 from export.conversion import DEFAULT_OPSET, PORTABLE_OPSET, Options
-from export.errors import Unsupported
+from export.errors import OpsetTooLow, Unsupported
 from export.lower import lower_model
 from export.lowerings import DEFAULT
 from export.passes.cleanup import cleanup_pass
@@ -55,7 +55,17 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
     """
     if not getattr(model, "inputs", None):
         raise Unsupported(f"model {model.name!r}: it has no fixed inputs")
-    g = Builder.of_new_graph(options.opset or (PORTABLE_OPSET if options.portable else DEFAULT_OPSET))
+    opset = options.opset or (PORTABLE_OPSET if options.portable else DEFAULT_OPSET)
+    try:
+        return _convert(model, options, layerwise, opset)
+    except OpsetTooLow as error:
+        if options.opset is not None:
+            raise
+        return _convert(model, options, layerwise, error.needed)
+
+
+def _convert(model: keras.Model, options: Options, layerwise: bool, opset: int) -> DirectGraph:
+    g = Builder.of_new_graph(opset)
     inputs = [_graph_input(g, symbolic, options) for symbolic in keras.tree.flatten(model.inputs)]
     observed: list[tuple[str, Tensor]] = []
 
@@ -91,7 +101,7 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
         cleanup_pass()(model)
     for value, (kind, shape) in zip(model.graph.outputs, outputs, strict=True):
         value.type, value.shape = kind, shape  # lost where an output was merged with an equal value
-    for node in model.graph:
+    for node in model.graph.all_nodes():
         for value in node.outputs:  # without types, the shapes that the passes used can't be written
             if not value.is_graph_output():
                 value.shape = None
@@ -101,23 +111,33 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
 def _graph_input(g: Builder, symbolic: keras.KerasTensor, options: Options) -> Tensor:
     shape, name, dtype = tuple(symbolic.shape), str(symbolic.name), str(symbolic.dtype)
     is_uint8, nchw = takes_uint8(dtype, options), is_nchw(shape, options)
-    kind = ir.DataType.UINT8 if is_uint8 else onnx_dtype(dtype)
+    kind = ir.DataType.UINT8 if is_uint8 else _interface_dtype("float32" if dtype == "float64" else dtype)
     onnx_shape = (shape[0], shape[-1], *shape[1:-1]) if nchw else shape
     dimensions = ir.Shape(named_dimensions(onnx_shape, options.batch, name))
     value = ir.Value(name=name, type=ir.TensorType(kind), shape=dimensions)
     g.graph.inputs.append(value)
-    if kind == ir.DataType.UINT8:
-        value = g.for_call(name).op("Cast", value, to=int(ir.DataType.FLOAT))
+    if kind != onnx_dtype(dtype):
+        value = g.for_call(name).op("Cast", value, to=int(onnx_dtype(dtype)))
     return g.tensor(value, shape, nchw, dtype)
 
 
 def _graph_output(g: Builder, name: str, output: Tensor, options: Options) -> None:
+    kind = _interface_dtype(output.dtype)
     # An Identity gives the output its name. `cleanup` removes those that are not needed.
-    value = g.op("Identity", g.keras_layout(output).value)
+    is_same = kind == onnx_dtype(output.dtype)
+    value = g.op(
+        "Identity" if is_same else "Cast", g.keras_layout(output).value, to=None if is_same else int(kind)
+    )
     value.name = name
-    value.type = ir.TensorType(onnx_dtype(output.dtype))
+    value.type = ir.TensorType(kind)
     value.shape = ir.Shape(named_dimensions(output.shape, options.batch, name))
     g.graph.outputs.append(value)
+
+
+def _interface_dtype(dtype: str) -> ir.DataType:
+    """The type of the graph's inputs and outputs: Keras' own, but float32 for bfloat16, which NumPy doesn't have."""
+    names = {"float32": "FLOAT", "float64": "DOUBLE", "bfloat16": "FLOAT"}
+    return ir.DataType[names.get(dtype, dtype.upper())]
 
 
 def _ir_version(opset: int) -> int:

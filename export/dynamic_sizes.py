@@ -16,7 +16,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import math
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -190,6 +192,23 @@ def repeat(x: Any, repeats: Size, axis: int | None = None) -> keras.KerasTensor:
     return reshape(groups, [*sizes[:axis], sizes[axis] * repeats, *sizes[axis + 1 :]])
 
 
+def rearrange(tensor: Any, pattern: str, **axes_lengths: int) -> keras.KerasTensor:
+    """keras.ops.rearrange: axes split, moved and merged, as a pattern such as 'b (h p) c -> b h (p c)' says."""
+    before, after = (
+        [group.strip("()").split() for group in re.findall(r"\(.*?\)|\w+", side)]
+        for side in pattern.split("->")
+    )
+    sizes: dict[str, Size] = dict(axes_lengths)
+    for names, size in zip(before, ops.shape(tensor), strict=True):
+        known = math.prod(axes_lengths[name] for name in names if name in axes_lengths)
+        for name in names:
+            sizes.setdefault(name, size if known == 1 else size // known)
+    flat, moved = list(itertools.chain(*before)), list(itertools.chain(*after))
+    split = ops.reshape(tensor, [sizes[name] for name in flat])
+    in_order = ops.transpose(split, [flat.index(name) for name in moved])
+    return ops.reshape(in_order, [math.prod(sizes[name] for name in names) for names in after])
+
+
 def get_item(x: Any, key: Any) -> keras.KerasTensor:
     """x[key] with symbols among the indices, or in slices."""
     keys = list(key) if isinstance(key, (tuple, list)) else [key]
@@ -270,6 +289,7 @@ _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "identity": (identity, ("n",)),
     "tile": (tile, ("repeats",)),
     "repeat": (repeat, ("repeats",)),
+    "rearrange": (rearrange, ("tensor",)),
     "get_item": (get_item, ("key",)),
     "slice": (slice_of, ("shape",)),
     "pad": (pad, ("pad_width",)),

@@ -2,6 +2,7 @@
 
     KerasnormError
     ├── UserError       2   the arguments or the input can't be used (a ValueError, too)
+    │   └── OpsetTooLow 2   a model needs operators of a higher opset than was asked for
     ├── Unsupported     2   a layer, or a way of using it, that has no lowering; `convert` takes another route
     └── CheckError      1   the work was done but failed its own check
         └── ParityError 1   the ONNX graph and the Keras model compute different values
@@ -27,6 +28,18 @@ class KerasnormError(Exception):
 
 class UserError(KerasnormError, ValueError):
     """The arguments or the input can't be used."""
+
+
+class OpsetTooLow(UserError):
+    """A model needs operators of a higher opset.
+
+    Attributes:
+        needed: the lowest opset that has them.
+    """
+
+    def __init__(self, message: str, needed: int) -> None:
+        super().__init__(message)
+        self.needed = needed
 
 
 class Unsupported(KerasnormError):

@@ -207,6 +207,8 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
     try:
         with _variables_defer_to_symbols(), symbolic_sizes():
             outputs = function(*args, **kwargs)
+    except Unsupported:  # of a function that a lowering composes
+        raise
     except Exception as error:  # a custom layer raises anything
         raise _untraceable(error) from error
     try:

@@ -66,7 +66,12 @@ class _ModelLowering:
     def graph(self, g: Builder, graph: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Lower a Functional model or a `keras.Function`, whose layers are named within `g.name`."""
 
+        has_other_shapes = False
+
         def lower(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
+            nonlocal has_other_shapes
+            if has_other_shapes:
+                symbolic = _symbolic_outputs(layer, args, kwargs)
             call = g.for_call(
                 f"{g.name}/{layer.name}" if g.name else layer.name,
                 [tuple(x.shape) for x in symbolic],
@@ -74,6 +79,7 @@ class _ModelLowering:
                 self.function,
             )
             outputs = self.call(call, layer, args, kwargs, symbolic)
+            has_other_shapes |= [x.rank for x in outputs] != [len(x.shape) for x in symbolic]
             if self.observer is not None:
                 self.observer(call.name, outputs)
             return outputs
@@ -114,12 +120,7 @@ class _ModelLowering:
         elif not all(masks):
             of_layer = output_masks(g, layer, args, kwargs, symbolic)
             masks = [one or other for one, other in zip(masks, of_layer, strict=True)]
-        return [
-            record_shape(replace(output, shape=_merged(output.shape, shape), dtype=dtype, mask=mask))
-            for output, shape, dtype, mask in zip(
-                outputs, g.output_shapes, g.output_dtypes, masks, strict=True
-            )
-        ]
+        return [record_shape(replace(output, mask=mask)) for output, mask in zip(outputs, masks, strict=True)]
 
     def nested_model(self, g: Builder, model: keras.Model, args: Any, kwargs: Any) -> list[Tensor]:
         """Lower a model within the model. Masks that are arguments are attached to its inputs."""
@@ -134,30 +135,21 @@ class _ModelLowering:
         if lowering is None or (
             isinstance(layer, keras.Layer) and not takes_masks(lowering.function, kwargs)
         ):
-            outputs = self.checked(g, self.traced(g, layer, args, kwargs))
             # Some layers of Keras declare another dtype than what their call computes.
             return [
                 replace(x, value=cast(g, x, dtype), dtype=dtype)
-                for x, dtype in zip(outputs, g.output_dtypes, strict=True)
+                for x, dtype in zip(
+                    _checked(g, self.traced(g, layer, args, kwargs)), g.output_dtypes, strict=True
+                )
             ]
         if not lowering.any_layout:
             args, kwargs = keras.tree.map_structure(
                 lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, (args, kwargs)
             )
-        outputs = self.checked(g, keras.tree.flatten(_run(lowering.function, g, layer, args, kwargs)))
+        outputs = keras.tree.flatten(_run(lowering.function, g, layer, args, kwargs))
+        if not lowering.own_outputs:
+            outputs = _as_declared(g, outputs)
         return [with_mask(x, None) for x in outputs]
-
-    @staticmethod
-    def checked(g: Builder, outputs: list[Any]) -> list[Tensor]:
-        """The outputs of a call, if they are Tensors in the number and of the ranks that Keras has."""
-        if len(outputs) != len(g.output_shapes):
-            raise Unsupported(
-                f"its lowering returned {len(outputs)} outputs, expected {len(g.output_shapes)}"
-            )
-        for output, shape in zip(outputs, g.output_shapes, strict=True):
-            if not isinstance(output, Tensor) or len(output.shape) != len(shape):
-                raise Unsupported(f"its lowering returned {output!r}, expected a Tensor of shape {shape}")
-        return outputs
 
     def traced(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
         """Lower a layer without a lowering by the operations that its `call` consists of."""
@@ -214,6 +206,35 @@ def _run(function: LoweringFunction, g: Builder, layer: Any, args: Any, kwargs: 
     except Exception as error:
         name = f"{function.__module__}.{function.__qualname__}"
         raise Unsupported(f"its lowering {name} fails: {type(error).__name__}: {error}") from error
+
+
+def _as_declared(g: Builder, outputs: list[Any]) -> list[Tensor]:
+    """The outputs of a lowering with the dtypes that Keras has."""
+    return [
+        replace(output, dtype=dtype)
+        for output, dtype in zip(_checked(g, outputs), g.output_dtypes, strict=True)
+    ]
+
+
+def _checked(g: Builder, outputs: list[Any]) -> list[Tensor]:
+    """The outputs of a call, if they are Tensors in the number and of the ranks that Keras has."""
+    if len(outputs) != len(g.output_shapes):
+        raise Unsupported(f"its lowering returned {len(outputs)} outputs, expected {len(g.output_shapes)}")
+    for output, shape in zip(outputs, g.output_shapes, strict=True):
+        if not isinstance(output, Tensor) or len(output.shape) != len(shape):
+            raise Unsupported(f"its lowering returned {output!r}, expected a Tensor of shape {shape}")
+    return [
+        replace(output, shape=_merged(output.shape, shape))
+        for output, shape in zip(outputs, g.output_shapes, strict=True)
+    ]
+
+
+def _symbolic_outputs(layer: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:
+    """What Keras declares for a call on tensors of other shapes than when the model was built."""
+    args, kwargs = keras.tree.map_structure(
+        lambda x: keras.KerasTensor(x.shape, x.dtype) if isinstance(x, Tensor) else x, (args, kwargs)
+    )
+    return keras.tree.flatten(layer.compute_output_spec(*args, **kwargs))
 
 
 def _merged(shape: Shape, of_keras: Shape) -> Shape:

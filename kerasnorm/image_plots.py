@@ -30,7 +30,7 @@ def plot_shared(values: np.ndarray, sets: Sequence[tuple[str, range, range]], ti
 
     Args:
         values: (images, height, width, channels). Images are drawn from top to bottom, channels from left to right.
-        sets: label, images and channels of each set of values, see `kerasnorm.workbook.Example.sets`.
+        sets: label, images and channels of each set of values, see `kerasnorm.worked_example.Example.sets`.
         title: title of the figure.
     """
     images, height, width, channels = values.shape

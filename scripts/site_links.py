@@ -25,11 +25,8 @@ LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and the pictures that are not in docs/."""
-    pictures = {
-        str(path.relative_to(ROOT)): path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "results").rglob("*.png")
-    }
-    for source, target in (PAGES | pictures).items():
+    pictures = [path.relative_to(ROOT).as_posix() for path in (ROOT / "results").rglob("*.png")]
+    for source, target in (PAGES | {picture: picture for picture in pictures}).items():
         files.append(File.generated(config, target, abs_src_path=str(ROOT / source)))
     return files
 

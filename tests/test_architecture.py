@@ -18,6 +18,14 @@ def test_the_page_shows_how_to_add_a_lowering_and_a_normalization() -> None:
     assert sorted(DIFFS) == ["lowering", "normalization"]
 
 
+@pytest.mark.parametrize("package", ["kerasnorm", "export"])
+def test_the_page_lists_every_module(package: str) -> None:
+    paths = [path for path in (ROOT / package).iterdir() if not path.name.startswith("__init__")]
+    modules = [path.name for path in paths if path.suffix == ".py"]
+    modules += [f"{path.name}/" for path in paths if (path / "__init__.py").exists()]
+    assert [module for module in sorted(modules) if f"`{module}`" not in PAGE] == []
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(DIFFS))
 def test_a_diff_applies_and_its_tests_pass(name: str, tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ import keras
 import numpy as np
 
 from export.builder import Builder, Tensor
-from export.errors import Unsupported
 from export.lowerings.registry import register_lowering, register_operation
+from export.lowerings.softmax import log_softmax, softmax, sparsemax
 
 layers = keras.layers
 
 Activation = Callable[[Builder, Tensor], Tensor]
-MASKED_LOGIT = -1e9  # Keras' Softmax replaces masked logits by this
 
 
 def activate(g: Builder, function: Callable[..., object] | None, x: Tensor) -> Tensor:
@@ -24,10 +23,10 @@ def activate(g: Builder, function: Callable[..., object] | None, x: Tensor) -> T
     if function is None:
         return x
     name = getattr(function, "__name__", None) or type(function).__name__
-    # It has to be Keras' own function, not another one of the same name.
-    if name not in BY_NAME or keras.activations.get(name) is not function:
-        raise Unsupported(f"activation {name!r}, which is not one of Keras' own")
-    return BY_NAME[name](g, x)
+    # It may be another function of the same name.
+    if name in BY_NAME and keras.activations.get(name) is function:
+        return BY_NAME[name](g, x)
+    return g.lower(function, x)
 
 
 def _unary(op_type: str, **attributes: float) -> Activation:
@@ -63,11 +62,6 @@ def elu(g: Builder, x: Tensor, alpha: float = 1.0, op_type: str = "Elu") -> Tens
     return g.like(x, g.op(op_type, x.value, alpha=float(alpha)))
 
 
-def softmax(g: Builder, x: Tensor, axis: int = -1, op_type: str = "Softmax") -> Tensor:
-    """Softmax, or LogSoftmax, along a Keras axis."""
-    return g.like(x, g.op(op_type, x.value, axis=g.axis(x, axis)))
-
-
 def gelu(g: Builder, x: Tensor, approximate: bool = False) -> Tensor:
     """x/2 (1 + erf(x / sqrt(2))), or the approximation by tanh."""
     if g.opset >= 20:
@@ -94,9 +88,22 @@ def _mish(g: Builder, x: Tensor) -> Tensor:
     return g.like(x, g.op("Mul", x.value, g.op("Tanh", g.op("Softplus", x.value))))
 
 
-def _squareplus(g: Builder, x: Tensor) -> Tensor:
-    root = g.op("Sqrt", g.op("Add", g.op("Mul", x.value, x.value), 4.0))
+def squareplus(g: Builder, x: Tensor, b: float = 4.0) -> Tensor:
+    """(x + sqrt(x^2 + b)) / 2."""
+    root = g.op("Sqrt", g.op("Add", g.op("Mul", x.value, x.value), float(b)))
     return g.like(x, g.op("Mul", g.op("Add", x.value, root), 0.5))
+
+
+def shrink(g: Builder, x: Tensor, threshold: float = 0.5, *, soft: bool) -> Tensor:
+    """`x` where |x| is above the threshold, 0 elsewhere; `soft` moves `x` towards 0 by the threshold."""
+    bias = float(threshold) if soft else 0.0
+    return g.like(x, g.op("Shrink", x.value, bias=bias, lambd=float(threshold)))
+
+
+def threshold_at(g: Builder, x: Tensor, threshold: float, default_value: float) -> Tensor:
+    """`x` where it is above the threshold, a default value elsewhere."""
+    above = g.op("Greater", x.value, float(threshold))
+    return g.like(x, g.op("Where", above, x.value, float(default_value)))
 
 
 def _log_sigmoid(g: Builder, x: Tensor) -> Tensor:
@@ -119,31 +126,16 @@ def _sparse_sigmoid(g: Builder, x: Tensor) -> Tensor:
     return g.like(x, g.op("HardSigmoid", x.value, alpha=0.5, beta=0.5))
 
 
-def _glu(g: Builder, x: Tensor) -> Tensor:
-    if x.shape[-1] is None:
-        raise Unsupported("glu along a dynamic dimension")
-    parts = np.array([x.shape[-1] // 2] * 2, np.int64)
-    value, gate = g.op("Split", x.value, parts, axis=g.axis(x, -1), outputs=2)
-    return g.like(x, g.op("Mul", value, g.op("Sigmoid", gate)), (*x.shape[:-1], x.shape[-1] // 2))
-
-
-def _sparsemax(g: Builder, x: Tensor) -> Tensor:
-    # Martins and Astudillo 2016, algorithm 1, as Keras computes it: the algorithm takes the last cumulative sum
-    # within the support, Keras adds up all of them.
-    size, axis = x.shape[-1], g.axis(x, -1)
-    if size is None:
-        raise Unsupported("sparsemax along a dynamic dimension")
-    along = [1] * x.rank
-    along[axis] = size
-    ranks: np.ndarray = np.arange(1, size + 1, dtype=np.float32).reshape(along)
-    ordered, _ = g.op("TopK", x.value, np.array([size], np.int64), axis=axis, outputs=2)
-    sums = g.op("CumSum", ordered, np.array(axis, np.int64))
-    inside = g.op("Greater", g.op("Add", g.op("Mul", ordered, ranks), 1.0), sums)
-    inside = g.op("Cast", inside, to=1)
-    count = g.reduce("ReduceSum", inside, [axis])
-    total = g.reduce("ReduceSum", g.op("Mul", sums, inside), [axis])
-    tau = g.op("Div", g.op("Sub", total, 1.0), count)
-    return g.like(x, g.op("Relu", g.op("Sub", x.value, tau)))
+def glu(g: Builder, x: Tensor, axis: int = -1) -> Tensor:
+    """The first half of an axis, times the sigmoid of the second half."""
+    axis = axis % x.rank
+    size = x.shape[axis]
+    half = None if size is None else size // 2
+    parts = None if half is None else np.array([half, half], np.int64)
+    outputs = 2 if parts is None and g.opset >= 18 else None
+    value, gate = g.op("Split", x.value, parts, axis=g.axis(x, axis), num_outputs=outputs, outputs=2)
+    shape = (*x.shape[:axis], half, *x.shape[axis + 1 :])
+    return g.like(x, g.op("Mul", value, g.op("Sigmoid", gate)), shape)
 
 
 # Keras' activations by name.
@@ -157,14 +149,14 @@ BY_NAME: dict[str, Activation] = {
     "selu": _unary("Selu"),
     "gelu": gelu,
     "silu": _silu,
-    "glu": _glu,
+    "glu": glu,
     "mish": _mish,
     "softplus": _unary("Softplus"),
     "softsign": _unary("Softsign"),
-    "squareplus": _squareplus,
+    "squareplus": squareplus,
     "sparse_plus": _sparse_plus,
-    "soft_shrink": _unary("Shrink", bias=0.5, lambd=0.5),
-    "hard_shrink": _unary("Shrink", bias=0.0, lambd=0.5),
+    "soft_shrink": functools.partial(shrink, soft=True),
+    "hard_shrink": functools.partial(shrink, soft=False),
     "tanh_shrink": _tanh_shrink,
     "tanh": _unary("Tanh"),
     "hard_tanh": lambda g, x: g.like(x, g.op("Clip", x.value, -1.0, 1.0)),
@@ -175,8 +167,8 @@ BY_NAME: dict[str, Activation] = {
     "log_sigmoid": _log_sigmoid,
     "exponential": _unary("Exp"),
     "softmax": softmax,
-    "log_softmax": functools.partial(softmax, op_type="LogSoftmax"),
-    "sparsemax": _sparsemax,
+    "log_softmax": log_softmax,
+    "sparsemax": sparsemax,
 }
 
 
@@ -220,25 +212,13 @@ def lower_prelu(g: Builder, layer: keras.layers.PReLU, x: Tensor) -> Tensor:
     return g.like(x, g.op("Add", g.op("Relu", x.value), negative))
 
 
-@register_lowering(layers.Softmax, any_layout=True)
-def lower_softmax(g: Builder, layer: keras.layers.Softmax, x: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Softmax along one axis; positions where the mask is False get a probability of about 0."""
-    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis)
-    if len(axes) != 1:
-        raise Unsupported(f"a softmax over several axes {axes}")
-    if mask is not None:
-        x, mask = g.same_layout([x, mask])
-        x = g.like(x, g.op("Where", mask.value, x.value, MASKED_LOGIT))
-    return softmax(g, x, axes[0])
-
-
 # Operations
 
 
 def _register_operation(name: str, lower: Callable[..., Tensor], **defaults: object) -> None:
     """Register an activation; `defaults` are the attributes of the operation that are passed on."""
 
-    @register_operation(name)
+    @register_operation(name, optional=True)
     def lower_operation(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
         options = {name: getattr(operation, name, default) for name, default in defaults.items()}
         return lower(g, x, **options)
@@ -246,20 +226,17 @@ def _register_operation(name: str, lower: Callable[..., Tensor], **defaults: obj
 
 for _name in (
     *("relu6", "silu", "sigmoid", "softplus", "softsign", "tanh_shrink", "hard_sigmoid", "hard_silu"),
-    *("hard_tanh", "selu", "log_sigmoid", "sparse_plus"),
+    *("hard_tanh", "selu", "log_sigmoid", "sparse_plus", "sparse_sigmoid"),
 ):
     _register_operation(_name, BY_NAME[_name])
 # `keras.ops.relu` has no options, but `keras.activations.relu` is an operation of the same name with three.
 _register_operation("relu", relu, negative_slope=0.0, max_value=None, threshold=0.0)
 _register_operation("leaky_relu", relu, negative_slope=0.2)
 _register_operation("elu", elu, alpha=1.0)
-_register_operation("celu", functools.partial(elu, op_type="Celu"), alpha=1.0)
+_register_operation("celu", BY_NAME["celu"], alpha=1.0)
 _register_operation("gelu", gelu, approximate=True)
-_register_operation("softmax", softmax, axis=-1)
-_register_operation("log_softmax", functools.partial(softmax, op_type="LogSoftmax"), axis=-1)
-
-
-@register_operation("sparse_sigmoid", optional=True)
-def lower_sparse_sigmoid(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """keras.ops.sparse_sigmoid."""
-    return _sparse_sigmoid(g, x)
+_register_operation("glu", glu, axis=-1)
+_register_operation("squareplus", squareplus, b=4.0)
+_register_operation("soft_shrink", BY_NAME["soft_shrink"], threshold=0.5)
+_register_operation("hard_shrink", BY_NAME["hard_shrink"], threshold=0.5)
+_register_operation("threshold", threshold_at, threshold=0.0, default_value=0.0)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from export.lowerings.composition import Symbol, composed
+from export.lowerings.composition import Symbol, as_float, composed
 from export.lowerings.elementwise import arithmetic
 from export.lowerings.registry import register_operation
 
@@ -16,14 +16,9 @@ for _name, _op_type in {"power": "Pow", "maximum": "Max", "minimum": "Min"}.item
     register_operation(_name)(arithmetic(_op_type))
 
 
-def _float(x: Symbol) -> Symbol:
-    """An argument, which may be a number, as floats."""
-    return ops.cast(x, keras.backend.result_type(getattr(x, "dtype", type(x)), float))
-
-
 def arctan2(operation: keras.Operation, y: Symbol, x: Symbol) -> Symbol:
     """The angle of the point (x, y). A zero or an infinity on both sides is an angle by its signs."""
-    y, x = _float(y), _float(x)
+    y, x = as_float(y), as_float(x)
     half_turn = ops.where(_signbit(y), -math.pi, math.pi)
     both_infinite = ops.logical_and(ops.isinf(x), ops.isinf(y))
     slope = ops.where(both_infinite, ops.sign(y) * ops.sign(x), y / x)
@@ -37,7 +32,7 @@ def _signbit(x: Symbol) -> Symbol:
 
 def hypot(operation: keras.Operation, x1: Symbol, x2: Symbol) -> Symbol:
     """The root of the sum of squares, scaled so that no square overflows."""
-    sizes = ops.abs(_float(x1)), ops.abs(_float(x2))
+    sizes = ops.abs(as_float(x1)), ops.abs(as_float(x2))
     larger, smaller = ops.maximum(*sizes), ops.minimum(*sizes)
     ratio = ops.where(ops.equal(larger, 0), 0.0, smaller / larger)
     return larger * ops.sqrt(1.0 + ratio * ratio)
@@ -45,7 +40,7 @@ def hypot(operation: keras.Operation, x1: Symbol, x2: Symbol) -> Symbol:
 
 def logaddexp(operation: keras.Operation, x1: Symbol, x2: Symbol, base: float = math.e) -> Symbol:
     """The logarithm of base^x1 + base^x2, scaled so that no power overflows."""
-    x1, x2 = _float(x1), _float(x2)
+    x1, x2 = as_float(x1), as_float(x2)
     difference, unit = x1 - x2, math.log(base)
     excess = ops.softplus(-ops.abs(difference) * unit) / unit
     return ops.where(ops.isnan(difference), x1 + x2, ops.maximum(x1, x2) + excess)
@@ -53,14 +48,14 @@ def logaddexp(operation: keras.Operation, x1: Symbol, x2: Symbol, base: float = 
 
 def ldexp(operation: keras.Operation, x1: Symbol, x2: Symbol) -> Symbol:
     """x1 * 2^x2."""
-    x1 = _float(x1)
+    x1 = as_float(x1)
     stays = ops.logical_or(ops.isinf(x1), ops.equal(x1, 0))
-    return ops.where(stays, x1, x1 * ops.power(2.0, _float(x2)))
+    return ops.where(stays, x1, x1 * ops.power(2.0, as_float(x2)))
 
 
 def heaviside(operation: keras.Operation, x1: Symbol, x2: Symbol) -> Symbol:
     """0 for negative x1, 1 for positive x1, x2 otherwise."""
-    return ops.where(x1 < 0, 0.0, ops.where(x1 > 0, 1.0, _float(x2)))
+    return ops.where(x1 < 0, 0.0, ops.where(x1 > 0, 1.0, as_float(x2)))
 
 
 def fmax(
@@ -82,7 +77,7 @@ COMPOSED: dict[str, Callable[..., Symbol]] = {
     "logaddexp": logaddexp,
     "logaddexp2": lambda operation, x1, x2: logaddexp(operation, x1, x2, 2.0),
     # Keras computes the neighbour of a float64 and rounds it, which returns to x1.
-    "nextafter": lambda _, x1, x2: ops.where(ops.isnan(_float(x2)), _float(x2), _float(x1)),
+    "nextafter": lambda _, x1, x2: ops.where(ops.isnan(as_float(x2)), as_float(x2), as_float(x1)),
 }
 for _name, _function in COMPOSED.items():
     register_operation(_name, optional=True)(composed(_function))

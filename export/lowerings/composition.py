@@ -8,12 +8,18 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+from keras import ops
 
 from export.builder import Builder
 from export.lowerings.operands import cast
 from export.lowerings.registry import LoweringFunction
 
 Symbol = Any  # a `KerasTensor`, or a constant
+
+
+def as_float(x: Symbol) -> Symbol:
+    """`x`, which may be a number, in the floating-point dtype that Keras computes with."""
+    return ops.cast(x, keras.backend.result_type(getattr(x, "dtype", type(x)), float))
 
 
 def composed(function: Callable[..., Any]) -> LoweringFunction:

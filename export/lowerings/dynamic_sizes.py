@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from export import dynamic_sizes
 from export.builder import Builder, Tensor
 from export.lowerings.indexing import get_item
-from export.lowerings.operands import Argument, as_int64, as_value, rank
+from export.lowerings.operands import Argument, as_int64, as_tensor, as_value, rank
 from export.lowerings.padding import pad
 from export.lowerings.registry import register_lowering
 from export.lowerings.sizes import Size, as_size, reshape_to, scalar_of, size_of, size_vector
@@ -60,8 +58,7 @@ def lower_get_item(
     g: Builder, operation: dynamic_sizes.GetItem, x: Argument, key: Sequence[Tensor | tuple | int | None]
 ) -> Tensor:
     """x[key]."""
-    if not isinstance(x, Tensor):
-        x = g.tensor(as_value(g, x, g.output_dtypes[0]), np.shape(x))
+    x = as_tensor(g, x, g.output_dtypes[0])
     return get_item(g, x, [slice(*one) if isinstance(one, (tuple, list)) else one for one in key])
 
 

@@ -13,9 +13,7 @@ from export.builder import Builder, Shape, Tensor
 from export.lowerings.operands import Argument, as_array, as_int64, as_value, cast, rank
 from export.lowerings.registry import register_operation
 from export.lowerings.shape import ravel
-from export.lowerings.sizes import Size, as_size, size_of, size_vector
-
-TO_THE_END = np.iinfo(np.int64).max
+from export.lowerings.sizes import TO_THE_END, Size, add_sizes, as_size, size_of, size_vector
 
 Index = int | Tensor
 Key = Index | slice | EllipsisType | None
@@ -106,13 +104,6 @@ def start_sizes(g: Builder, indices: Argument | Sequence[Index], number: int) ->
         vector = cast(g, indices, "int64")
         return [g.op("Slice", vector, as_int64(one), as_int64(one + 1)) for one in range(number)]
     return [as_size(g, one) for one in indices]  # type: ignore[union-attr,arg-type]
-
-
-def add_sizes(g: Builder, one: Size, other: Size) -> Size:
-    """The sum of two sizes."""
-    if isinstance(one, int) and isinstance(other, int):
-        return one + other
-    return g.op("Add", *(as_int64(size) if isinstance(size, int) else size for size in (one, other)))
 
 
 @register_operation("take")

@@ -7,10 +7,17 @@ import math
 import keras
 import numpy as np
 
-from export.builder import Builder, Shape, Tensor
+from export.builder import Builder, Shape, Tensor, is_float
 from export.errors import Unsupported
 from export.lowerings.activation import activate
-from export.lowerings.operands import Argument, as_value, rank
+from export.lowerings.operands import (
+    Argument,
+    arithmetic_dtype,
+    as_float,
+    as_value,
+    cast,
+    from_arithmetic,
+)
 from export.lowerings.registry import register_lowering, register_operation
 
 layers = keras.layers
@@ -19,7 +26,7 @@ layers = keras.layers
 @register_lowering(layers.Dense, any_layout=True)
 def lower_dense(g: Builder, layer: keras.layers.Dense, x: Tensor) -> Tensor:
     """X W + b along the last axis: a Gemm, a 1x1 convolution in channels-first layout, or a MatMul."""
-    kernel = np.asarray(layer.kernel, np.float32)
+    x, kernel = as_float(g, x), np.asarray(layer.kernel, np.float32)
     bias = g.weight(layer.bias, "bias") if layer.use_bias else None
     if x.rank == 2:
         value = g.op("Gemm", x.value, g.weight(kernel, "kernel"), bias)
@@ -36,7 +43,7 @@ def lower_dense(g: Builder, layer: keras.layers.Dense, x: Tensor) -> Tensor:
 @register_lowering(layers.EinsumDense)
 def lower_einsum_dense(g: Builder, layer: keras.layers.EinsumDense, x: Tensor) -> Tensor:
     """An Einstein sum with a kernel, a bias and an activation."""
-    result = einsum(g, layer.equation, x, layer.kernel)
+    result = einsum(g, layer.equation, as_float(g, x), layer.kernel)
     if layer.bias is not None:
         result = g.like(result, g.op("Add", result.value, g.weight(layer.bias, "bias")))
     return activate(g, layer.activation, result)
@@ -45,15 +52,9 @@ def lower_einsum_dense(g: Builder, layer: keras.layers.EinsumDense, x: Tensor) -
 @register_operation("matmul")
 def lower_matmul(g: Builder, operation: keras.Operation, x1: Argument, x2: Argument) -> Tensor:
     """Matrix products over the last two axes."""
-    return g.result(g.op("MatMul", *(as_value(g, x, g.output_dtypes[0]) for x in (x1, x2))))
-
-
-@register_operation("dot")
-def lower_dot(g: Builder, operation: keras.Operation, x1: Argument, x2: Argument) -> Tensor:
-    """A product over the last axis of `x1` and the first axis of the matrix `x2`."""
-    if rank(x2) != 2:
-        raise Unsupported(f"dot with a second argument of {rank(x2)} axes, not 2; use ops.matmul")
-    return lower_matmul(g, operation, x1, x2)
+    dtype = g.output_dtypes[0]
+    product = g.op("MatMul", *(as_value(g, x, arithmetic_dtype(dtype)) for x in (x1, x2)))
+    return g.result(from_arithmetic(g, product, dtype))
 
 
 @register_operation("einsum")
@@ -66,17 +67,36 @@ def einsum(g: Builder, equation: str, *operands: Argument) -> Tensor:
     """An Einstein sum: a MatMul where the equation is a matrix product, ONNX's Einsum otherwise."""
     equation = equation.replace(" ", "")
     if "->" not in equation:
-        raise Unsupported(f"einsum {equation!r} without an arrow")
+        equation = f"{equation}->{_implied_output(equation)}"
     terms, output = equation.split("->")
-    args = [g.keras_layout(x) if isinstance(x, Tensor) else x for x in operands]
-    shape = g.output_shapes[0]
+    shape, dtype = g.output_shapes[0], g.output_dtypes[0]
+    args = [_prepared(g, x, arithmetic_dtype(dtype)) for x in operands]
     if "..." not in equation:
         shape = _output_shape(terms, output, args)
-        product = _matrix_product(g, terms.split(","), output, args, shape)
-        if product is not None:
-            return product
-    values = [as_value(g, x, g.output_dtypes[0]) for x in args]
-    return g.tensor(g.op("Einsum", *values, equation=equation), shape)
+        has_diagonal = any(len(set(term)) < len(term) for term in terms.split(","))
+        if is_float(dtype) and not has_diagonal:
+            product = _matrix_product(g, terms.split(","), output, args, shape)
+            if product is not None:
+                return product
+    values = [as_value(g, x, arithmetic_dtype(dtype)) for x in args]
+    return g.tensor(from_arithmetic(g, g.op("Einsum", *values, equation=equation), dtype), shape)
+
+
+def _prepared(g: Builder, x: Argument, dtype: str) -> Argument:
+    """A tensor in Keras' layout and of a dtype; a constant as it is."""
+    if not isinstance(x, Tensor):
+        return x
+    x = g.keras_layout(x)
+    return g.like(x, cast(g, x, dtype), dtype=dtype)
+
+
+def _implied_output(terms: str) -> str:
+    """The output of an equation without an arrow: the letters that occur once, in alphabetical order."""
+    letters = terms.replace("...", "").replace(",", "")
+    single = "".join(letter for letter in letters if letters.count(letter) == 1)
+    if sorted(single) != list(single):  # the TensorFlow backend of Keras takes the order of the letters
+        raise Unsupported(f"einsum {terms!r} without an arrow; write what the output is")
+    return f"...{single}" if "..." in terms else single
 
 
 def _output_shape(terms: str, output: str, args: list[Argument]) -> Shape:

@@ -11,14 +11,23 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import onnx_ir as ir
+from keras import ops
 
-from export.builder import Array, Builder, Tensor
+from export.builder import Array, Builder, Tensor, is_float
 from export.errors import Unsupported
-from export.lowerings.operands import Argument, normalize_axes
+from export.lowerings.composition import Symbol, composed
+from export.lowerings.operands import Argument, as_float, normalize_axes
 from export.lowerings.registry import register_lowering, register_operation
 from export.passes.internal import group_norm
 
 layers = keras.layers
+
+
+def _refuse_integers(x: Tensor) -> None:
+    if not is_float(x.dtype):
+        raise Unsupported(
+            f"{x.dtype} inputs, to which Keras truncates what it computes; cast them to float32"
+        )
 
 
 # Batch normalization
@@ -48,6 +57,7 @@ def lower_batch_normalization(
     """BatchNormalization with its moving statistics."""
     axis = layer.axis[0] if isinstance(layer.axis, (list, tuple)) else layer.axis
     gamma, beta = layer.gamma if layer.scale else None, layer.beta if layer.center else None
+    x = as_float(g, x)
     return batch_normalize(g, x, axis, layer.moving_mean, layer.moving_variance, gamma, beta, layer.epsilon)
 
 
@@ -83,6 +93,7 @@ def _constant_or_none(value: Argument | None, name: str) -> Array | None:
 @register_lowering(layers.GroupNormalization, any_layout=True)
 def lower_group_normalization(g: Builder, layer: keras.layers.GroupNormalization, x: Tensor) -> Tensor:
     """Statistics of each group of channels of an image; groups=1 normalizes the whole image."""
+    _refuse_integers(x)
     axis = layer.axis % x.rank
     channels = x.shape[axis]
     if channels is None:
@@ -118,6 +129,7 @@ def layer_normalize(
 ) -> Tensor:
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta over any axes: one LayerNormalization node."""
     g.require(17, "LayerNormalization")
+    _refuse_integers(x)
     x, order = _normalized_axes_last(g, x, axes)
     scale = _in_onnx_layout(g, x, axes, gamma, 1.0)
     shift = None if beta is None else _in_onnx_layout(g, x, axes, beta, 0.0)
@@ -234,9 +246,7 @@ def lower_rms_norm(
 
 def unit_normalize(g: Builder, x: Tensor, axes: Sequence[int], order: int, epsilon: float) -> Tensor:
     """X / max(norm(x), epsilon) over any axes, with the norm of order 1 or 2."""
-    op_type = {1: "ReduceL1", 2: "ReduceL2"}.get(order)
-    if op_type is None:
-        raise Unsupported(f"normalize of order {order}; ONNX has orders 1 and 2")
+    op_type = "ReduceL1" if order == 1 else "ReduceL2"
     norm = g.reduce(op_type, x.value, sorted(g.axis(x, axis) for axis in axes))
     return g.like(x, g.op("Div", x.value, g.op("Max", norm, epsilon)))
 
@@ -250,5 +260,12 @@ def lower_unit_normalization(g: Builder, layer: keras.layers.UnitNormalization, 
 @register_operation("normalize")
 def lower_normalize(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """keras.ops.normalize over any axes."""
+    if operation.order > 2:
+        return composed(_divide_by_norm)(g, operation, x)[0]
     axes = normalize_axes(operation.axis, x.rank)
     return unit_normalize(g, x, axes, operation.order, _epsilon(operation))
+
+
+def _divide_by_norm(operation: keras.Operation, x: Symbol) -> Symbol:
+    norm = ops.norm(x, ord=operation.order, axis=operation.axis, keepdims=True)
+    return x / ops.maximum(norm, _epsilon(operation))

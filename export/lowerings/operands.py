@@ -30,9 +30,20 @@ def cast(g: Builder, x: Tensor, dtype: str) -> ir.Value:
     return x.value if onnx_dtype(x.dtype) == kind else g.op("Cast", x.value, to=int(kind))
 
 
+def as_float(g: Builder, x: Tensor) -> Tensor:
+    """`x`, or `x` cast to float32 if it is an integer or bool."""
+    return x if is_float(x.dtype) else g.like(x, cast(g, x, "float32"), dtype="float32")
+
+
 def as_value(g: Builder, x: Argument, dtype: str) -> ir.Value:
     """A tensor in Keras' layout, or a constant, in the graph's type for a Keras dtype."""
     return cast(g, g.keras_layout(x), dtype) if isinstance(x, Tensor) else g.constant(as_array(x, dtype))
+
+
+def as_tensor(g: Builder, x: Argument, dtype: str) -> Tensor:
+    """A tensor in Keras' layout, or a constant, as a tensor of the graph's type for a Keras dtype."""
+    shape = x.shape if isinstance(x, Tensor) else np.shape(x)
+    return g.tensor(as_value(g, x, dtype), shape, dtype=dtype)
 
 
 def arithmetic_dtype(dtype: str) -> str:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from export.builder import Builder, Tensor
-from export.errors import Unsupported
+from export.lowerings.operands import as_float
 from export.lowerings.registry import register_lowering
 
 layers = keras.layers
@@ -14,25 +14,30 @@ layers = keras.layers
 
 @register_lowering(layers.Rescaling, any_layout=True)
 def lower_rescaling(g: Builder, layer: keras.layers.Rescaling, x: Tensor) -> Tensor:
-    """X * scale + offset, with a number or one for each index of the last axis."""
+    """X * scale + offset."""
     scale, offset = (np.asarray(value, np.float64) for value in (layer.scale, layer.offset))
-    if max(scale.ndim, offset.ndim) > 1:
-        raise Unsupported(
-            f"a scale or an offset of more than one axis (shapes {scale.shape}, {offset.shape})"
-        )
-    is_last = keras.config.image_data_format() == "channels_last" or scale.ndim == offset.ndim == 0
-    return g.affine(x, scale, offset, -1 if is_last else -3)
+    if scale.ndim and keras.config.image_data_format() == "channels_first":
+        scale = scale.reshape(*scale.shape, *[1] * (3 - scale.ndim))
+    return _scale_and_shift(g, x, scale, offset)
 
 
 @register_lowering(layers.Normalization, any_layout=True)
 def lower_normalization(g: Builder, layer: keras.layers.Normalization, x: Tensor) -> Tensor:
-    """(x - mean) / sqrt(variance), or its inverse, along one axis."""
-    axes = [layer.axis] if isinstance(layer.axis, int) else list(layer.axis or ())
-    if len(axes) > 1:
-        raise Unsupported(f"a normalization along several axes {axes}")
-    axis = axes[0] if axes else -1
-    mean = np.asarray(layer.mean, np.float64).ravel()
-    std = np.maximum(np.sqrt(np.asarray(layer.variance, np.float64).ravel()), keras.config.epsilon())
+    """(x - mean) / sqrt(variance), or its inverse."""
+    mean = np.asarray(layer.mean, np.float64)
+    std = np.maximum(np.sqrt(np.asarray(layer.variance, np.float64)), keras.config.epsilon())
     if layer.invert:
-        return g.affine(x, std, mean, axis)
-    return g.affine(x, 1 / std, -mean / std, axis)
+        return _scale_and_shift(g, x, std, mean)
+    return _scale_and_shift(g, x, 1 / std, -mean / std)
+
+
+def _scale_and_shift(g: Builder, x: Tensor, scale: np.ndarray, shift: np.ndarray) -> Tensor:
+    """X * scale + shift with constants that broadcast; along one axis, it can be folded into a neighbour."""
+    x = as_float(g, x)
+    shape = np.broadcast_shapes(scale.shape, shift.shape)
+    along = [axis - len(shape) for axis, size in enumerate(shape) if size > 1] or [-1]
+    size = x.shape[along[0]] if len(shape) <= x.rank else None
+    if len(along) == 1 and size is not None and np.prod(shape) in (1, size):
+        return g.affine(x, scale.ravel(), shift.ravel(), along[0])
+    x = g.keras_layout(x)
+    return g.result(g.op("Add", g.op("Mul", x.value, scale), shift))

@@ -24,10 +24,13 @@ class Lowering:
     Attributes:
         function: the function.
         any_layout: whether it accepts tensors in channels-first layout. Otherwise it receives them in Keras' layout.
+        own_outputs: whether the outputs have the shapes and dtypes that the function gives them. Otherwise they have
+            those that Keras declares.
     """
 
     function: LoweringFunction
     any_layout: bool
+    own_outputs: bool = False
 
 
 class Registry:
@@ -48,7 +51,9 @@ class Registry:
     def __init__(self) -> None:
         self._lowerings: dict[type, Lowering] = {}
 
-    def register_lowering(self, *kinds: type, any_layout: bool = False) -> Decorator:
+    def register_lowering(
+        self, *kinds: type, any_layout: bool = False, own_outputs: bool = False
+    ) -> Decorator:
         """Register a function as the lowering of layer classes and of their custom subclasses.
 
         The function is called as `lower(g, layer, *inputs)`: `g` is the `Builder` of this call, `layer` is the Keras
@@ -59,6 +64,8 @@ class Registry:
             *kinds: layer classes. A later registration replaces an earlier one.
             any_layout: pass tensors in the layout that they have in the graph, which saves transposes. Otherwise
                 the function receives them in Keras' layout.
+            own_outputs: keep the shapes and dtypes of the Tensors that the function returns, for a layer whose
+                outputs have others than Keras declares.
 
         Examples:
             >>> @register_lowering(Swish2)
@@ -69,7 +76,7 @@ class Registry:
 
         def register(function: LoweringFunction) -> LoweringFunction:
             for kind in kinds:
-                self._lowerings[kind] = Lowering(function, any_layout)
+                self._lowerings[kind] = Lowering(function, any_layout, own_outputs)
             return function
 
         return register

@@ -9,9 +9,11 @@ import keras
 import numpy as np
 
 from export.builder import Builder, Tensor
+from export.dynamic_sizes import rearrange
 from export.errors import Unsupported
 from export.lowerings.operands import as_int64, normalize_axes
 from export.lowerings.registry import register_lowering, register_operation
+from export.lowerings.sizes import product, scalar_of, sizes_of
 
 layers = keras.layers
 
@@ -109,9 +111,15 @@ def lower_squeeze(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     return g.result(g.op("Squeeze", g.keras_layout(x).value, as_int64(*axes)))
 
 
-@register_operation("view", optional=True)
-def lower_view(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """The same bits as another dtype; only of a tensor that has it."""
-    if x.dtype != g.output_dtypes[0]:
-        raise Unsupported(f"a view of {x.dtype} as {g.output_dtypes[0]}; ONNX reads no bits as another type")
-    return x
+@register_operation("rearrange", optional=True)
+def lower_rearrange(
+    g: Builder, operation: keras.Operation, x: Tensor, pattern: str, **axes_lengths: int
+) -> Tensor:
+    """Axes split, moved and merged."""
+    return g.lower(rearrange, x, pattern, **axes_lengths)
+
+
+@register_operation("size", optional=True)
+def lower_size(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """The number of elements."""
+    return g.result(scalar_of(g, product(g, *sizes_of(g, x))))

@@ -10,6 +10,9 @@ import onnx_ir as ir
 from export.builder import Builder, Operand, Tensor
 from export.lowerings.operands import as_int64
 
+# The end of a Slice, whatever the size.
+TO_THE_END = np.iinfo(np.int64).max
+
 # A size: a number, or an int64 vector that holds a single one.
 Size = int | ir.Value
 
@@ -72,6 +75,20 @@ def reshape_to(g: Builder, value: ir.Value, sizes: Sequence[Size]) -> ir.Value:
     if len(unknown) == 1 and -1 not in sizes:  # it follows from the others
         sizes = [size if isinstance(size, int) else -1 for size in sizes]
     return g.op("Reshape", value, size_vector(g, sizes))
+
+
+def add_sizes(g: Builder, one: Size, other: Size) -> Size:
+    """The sum of two sizes."""
+    if isinstance(one, int) and isinstance(other, int):
+        return one + other
+    return g.op("Add", _vector(one), _vector(other))
+
+
+def subtract_sizes(g: Builder, one: Size, other: Size) -> Size:
+    """The difference of two sizes."""
+    if isinstance(one, int) and isinstance(other, int):
+        return one - other
+    return g.op("Sub", _vector(one), _vector(other))
 
 
 def product(g: Builder, *sizes: Size) -> Size:

@@ -11,9 +11,7 @@ import onnx_ir as ir
 from export.builder import Builder, Tensor
 from export.lowerings.operands import as_int64
 from export.lowerings.registry import register_operation
-from export.lowerings.sizes import size_of
-
-TO_THE_END = np.iinfo(np.int64).max
+from export.lowerings.sizes import TO_THE_END, size_of
 
 
 def split(g: Builder, x: Tensor, axis: int, sections: int | Sequence[int]) -> list[Tensor]:

@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 
 import keras
-import ml_dtypes
-import numpy as np
 import onnx_ir as ir
 from keras import ops
 
 from export.builder import Builder, Tensor, is_float
 from export.errors import Unsupported
-from export.lowerings.composition import Symbol, composed
+from export.lowerings.casting import range_of
+from export.lowerings.composition import Symbol, as_float, composed
 from export.lowerings.operands import arithmetic_dtype, as_array, cast, from_arithmetic
 from export.lowerings.registry import LoweringFunction, register_lowering, register_operation
 
@@ -56,15 +55,6 @@ def lower_identity(g: Builder, layer: keras.layers.Layer, x: Tensor) -> Tensor:
     return x
 
 
-@register_operation("cast", "convert_to_tensor")
-def lower_cast(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """`x` in another dtype. Integers wrap around where the new dtype has fewer bits."""
-    dtype = g.output_dtypes[0]
-    if dtype == x.dtype or is_float(dtype) or dtype == "bool":
-        return g.like(x, cast(g, x, dtype), dtype=dtype)
-    return g.like(x, from_arithmetic(g, cast(g, x, arithmetic_dtype(dtype)), dtype), dtype=dtype)
-
-
 @register_operation("square")
 def lower_square(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """x * x."""
@@ -90,32 +80,18 @@ def lower_clip(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     return g.like(x, from_arithmetic(g, value, dtype), dtype=dtype)
 
 
-@register_operation("view", optional=True)
-def lower_view(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
-    """The bits of `x` read as another dtype, where that is a cast: integers with as many bits."""
-    dtype = g.output_dtypes[0]
-    is_cast = "int" in dtype and "int" in x.dtype and np.dtype(dtype).itemsize == np.dtype(x.dtype).itemsize
-    if dtype != x.dtype and not is_cast:
-        raise Unsupported(f"a view of {x.dtype} as {dtype}; ONNX can't reinterpret bits")
-    return lower_cast(g, operation, x)
-
-
 # Operations that are made of others. Each form keeps the relative error to a few units in the last place.
-
-
-def _float(x: Symbol) -> Symbol:
-    return ops.cast(x, keras.backend.result_type(x.dtype, float))
 
 
 def expm1(operation: keras.Operation, x: Symbol) -> Symbol:
     """exp(x) - 1 = 2 sinh(x/2) exp(x/2), which cancels nothing near 0; it is -1 from -100 down."""
-    half = ops.maximum(_float(x), -100.0) * 0.5
+    half = ops.maximum(as_float(x), -100.0) * 0.5
     return 2.0 * ops.sinh(half) * ops.exp(half)
 
 
 def log1p(operation: keras.Operation, x: Symbol) -> Symbol:
     """log(1 + x) = 2 artanh(x / (2 + x)), which cancels nothing near 0."""
-    x = _float(x)
+    x = as_float(x)
     return ops.where(ops.abs(x) < 0.5, 2.0 * ops.arctanh(x / (x + 2.0)), ops.log(x + 1.0))
 
 
@@ -124,31 +100,14 @@ def round_to_decimals(operation: keras.Operation, x: Symbol) -> Symbol:
     factor = 10.0**operation.decimals
     if "int" in x.dtype and operation.decimals >= 0:
         return ops.copy(x)
-    return ops.cast(ops.round(_float(x) * factor) / factor, x.dtype)
-
-
-def saturate_cast(operation: keras.Operation, x: Symbol) -> Symbol:
-    """`x` in another dtype, clipped to the numbers that both dtypes have."""
-    (low, high), (lowest, highest) = _range(x.dtype), _range(operation.dtype)
-    low, high = max(low, lowest), min(high, highest)
-    if "float" in x.dtype and np.float32(high) > high:  # compared exactly: float32 rounded up
-        high = np.nextafter(np.float32(high), np.float32(0))
-    return ops.cast(ops.clip(x, low, high), operation.dtype)
-
-
-def _range(dtype: str) -> tuple[float, float]:
-    if dtype == "bool":
-        return 0, 1
-    info = ml_dtypes.iinfo(dtype) if "int" in dtype else ml_dtypes.finfo(dtype)
-    number = int if "int" in dtype else float
-    return number(info.min), number(info.max)
+    return ops.cast(ops.round(as_float(x) * factor) / factor, x.dtype)
 
 
 def nan_to_num(operation: keras.Operation, x: Symbol) -> Symbol:
     """NaN and the infinities replaced."""
     if "float" not in x.dtype:
         return ops.copy(x)
-    low, high = _range(x.dtype)
+    low, high = range_of(x.dtype)
     high = high if operation.posinf is None else operation.posinf
     low = low if operation.neginf is None else operation.neginf
     x = ops.where(ops.isnan(x), float(operation.nan), x)
@@ -158,15 +117,15 @@ def nan_to_num(operation: keras.Operation, x: Symbol) -> Symbol:
 
 def sinc(operation: keras.Operation, x: Symbol) -> Symbol:
     """sin(pi x) / (pi x), and 1 at 0."""
-    angle = _float(x) * math.pi
+    angle = as_float(x) * math.pi
     return ops.where(ops.equal(angle, 0), 1.0, ops.sin(angle) / angle)
 
 
 COMPOSED: dict[str, Callable[[keras.Operation, Symbol], Symbol]] = {
-    "angle": lambda _, x: ops.where(_float(x) < 0, math.pi, 0.0),
-    "cbrt": lambda _, x: ops.sign(_float(x)) * ops.power(ops.abs(_float(x)), 1 / 3),
-    "deg2rad": lambda _, x: _float(x) * (math.pi / 180),
-    "exp2": lambda _, x: ops.power(2.0, _float(x)),
+    "angle": lambda _, x: ops.where(as_float(x) < 0, math.pi, 0.0),
+    "cbrt": lambda _, x: ops.sign(as_float(x)) * ops.power(ops.abs(as_float(x)), 1 / 3),
+    "deg2rad": lambda _, x: as_float(x) * (math.pi / 180),
+    "exp2": lambda _, x: ops.power(2.0, as_float(x)),
     "expm1": expm1,
     "imag": lambda _, x: ops.zeros_like(x),
     "isreal": lambda _, x: ops.ones_like(x, dtype="bool"),
@@ -174,8 +133,7 @@ COMPOSED: dict[str, Callable[[keras.Operation, Symbol], Symbol]] = {
     "log1p": log1p,
     "log2": lambda _, x: ops.log(x) / math.log(2),
     "nan_to_num": nan_to_num,
-    "rad2deg": lambda _, x: _float(x) * (180 / math.pi),
-    "saturate_cast": saturate_cast,
+    "rad2deg": lambda _, x: as_float(x) * (180 / math.pi),
     "sinc": sinc,
     "trunc": lambda _, x: x if "float" not in x.dtype else ops.where(x < 0, ops.ceil(x), ops.floor(x)),
 }

@@ -159,11 +159,17 @@ def _of_layer(layer: Any) -> Domain | None:
         words = tuple(word for word in layer.get_vocabulary() if word not in ("", "[UNK]"))
         return Domain("text", words=(*words[:5000], "unseen"))
     if isinstance(layer, _L.StringLookup):
-        return Domain("words", words=(*map(str, layer.get_vocabulary()), "unseen"))
+        return _of_lookup(layer, tuple(map(str, layer.get_vocabulary())), "unseen")
     if isinstance(layer, _L.IntegerLookup):
-        known = [int(word) for word in layer.get_vocabulary()]
-        return Domain("words", words=(*known, max([*known, 0]) + 7))
+        known = tuple(int(word) for word in layer.get_vocabulary())
+        return _of_lookup(layer, known, max([*known, 0]) + 7)
     return None
+
+
+def _of_lookup(layer: Any, known: tuple[Any, ...], unseen: Any) -> Domain:
+    if layer.invert:
+        return Domain("integers", 0, len(known) - 1)
+    return Domain("words", words=known if layer.num_oov_indices == 0 else (*known, unseen))
 
 
 def _of_rescaling(layer: Any) -> Domain | None:

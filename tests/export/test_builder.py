@@ -8,7 +8,7 @@ import onnx_ir as ir
 import pytest
 
 from export.builder import Builder, Shape, Tensor, is_float, onnx_dtype, record_shape
-from export.errors import Unsupported, UserError
+from export.errors import OpsetTooLow, Unsupported
 from export.passes.internal import as_affine
 
 
@@ -244,7 +244,7 @@ def test_axes_of_reductions_are_an_input_or_an_attribute(op_type: str, opset: in
 def test_require() -> None:
     builder(17).require(17, "LayerNormalization")
     with pytest.raises(
-        UserError,
+        OpsetTooLow,
         match="block/conv: LayerNormalization needs opset 17, got 16; use --opset 17 or higher",
     ):
         builder(16).require(17, "LayerNormalization")
@@ -264,6 +264,7 @@ def test_require() -> None:
         ("int8", ir.DataType.INT32),
         ("uint8", ir.DataType.UINT8),
         ("bool", ir.DataType.BOOL),
+        ("string", ir.DataType.STRING),
     ],
 )
 def test_onnx_dtype(dtype: str, expected: ir.DataType) -> None:

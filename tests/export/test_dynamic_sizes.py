@@ -62,6 +62,8 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
     "ops.slice": lambda layer, x: ops.slice(x, (0, 0, 1), (ops.shape(x)[0], 1, -1)),
     "ops.slice from a size": lambda layer, x: ops.slice(x, (0, ops.shape(x)[1] - 1, 1), (-1, 1, 2)),
     "pad": lambda layer, x: ops.pad(x, ((0, 0), (0, 40 - ops.shape(x)[1]), (0, 0)), constant_values=1.5),
+    "rearrange": lambda layer, x: ops.rearrange(x, "b t (h c) -> (b t) c h", h=2),
+    "size": lambda layer, x: ops.size(x),
     "numbers": lambda layer, x: x / ops.cast(ops.shape(x)[1], "float32"),
     "as a tensor": lambda layer, x: ops.stack(ops.shape(x)[:2]),
 }

@@ -3,7 +3,7 @@
 import pytest
 
 from export.convert import Options, convert
-from export.errors import CheckError, KerasnormError, ParityError, Unsupported, UserError
+from export.errors import CheckError, KerasnormError, OpsetTooLow, ParityError, Unsupported, UserError
 from export.parity import check_parity
 from tests.export.helpers import functional
 
@@ -12,6 +12,7 @@ from tests.export.helpers import functional
     ("error", "parents", "exit_code"),
     [
         (UserError, (KerasnormError, ValueError), 2),
+        (OpsetTooLow, (UserError, KerasnormError), 2),
         (Unsupported, (KerasnormError,), 2),
         (CheckError, (KerasnormError,), 1),
         (ParityError, (CheckError, KerasnormError), 1),

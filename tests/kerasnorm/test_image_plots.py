@@ -5,7 +5,7 @@ import pytest
 from matplotlib.patches import Rectangle
 
 from kerasnorm import plot_misclassified, plot_shared, unnormalize
-from kerasnorm.workbook import Example
+from kerasnorm.worked_example import Example
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 7, 25, 30])

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 
 from export.errors import UserError
 from kerasnorm.norms import EPSILON
-from kerasnorm.workbook import LAYERS, Example, Positions, make_workbook, value_grid
+from kerasnorm.workbook import make_workbook
+from kerasnorm.worked_example import LAYERS, Example, Positions, value_grid
 
 NORMS = ["bn", "ln", "gn"]
 OFFICE = shutil.which("soffice") or shutil.which("libreoffice")
@@ -110,37 +112,7 @@ def test_every_number_agrees_with_the_keras_layers(example: Example, tmp_path: P
             np.testing.assert_allclose(table[:, 3], after.var(axes).ravel(), rtol=1e-11, atol=1e-11)
 
 
-def test_each_set_has_a_colour_and_all_formulas_are_live() -> None:
-    example = Example(seed=3)
-    book = make_workbook(example)
-    for norm, sets in (("bn", 4), ("ln", 4), ("gn", 8)):
-        positions = Positions.of(example, 0)
-        for grid in (positions.values, positions.normalized):
-            colours: dict[tuple[int, ...], set[str]] = {}
-            for image, channel, y, x in np.ndindex(4, 4, 2, 2):
-                cell = book[norm].cell(*grid.cell(image, channel, y, x))
-                assert str(cell.value).startswith("=")
-                key = {"bn": (channel,), "ln": (image,), "gn": (image, channel // 2)}[norm]
-                colours.setdefault(key, set()).add(cell.fill.start_color.rgb)
-            assert len(colours) == sets
-            assert all(len(colour) == 1 for colour in colours.values())
-            assert len(set.union(*colours.values())) == sets
-
-
-def test_the_seed_determines_the_values() -> None:
-    assert (Example(seed=4).values() == Example(seed=4).values()).all()
-    assert (Example(seed=4).values() != Example(seed=5).values()).any()
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"images": 0}, "images: expected 1 to 64, got 0"),
-        ({"channels": 65}, "channels: expected 1 to 64, got 65"),
-        ({"groups": 3}, r"groups: expected a divisor of channels=4 \(\[1, 2, 4\]\), got 3"),
-        ({"seed": -1}, "seed: expected 0 or more, got -1"),
-    ],
-)
-def test_examples_out_of_range_raise(values: dict, message: str) -> None:
-    with pytest.raises(UserError, match=message):
-        Example(**values)
+def test_without_openpyxl_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "openpyxl", None)
+    with pytest.raises(UserError, match=r"expected openpyxl, got none; pip install 'kerasnorm\[excel\]'"):
+        make_workbook(Example())

@@ -1,15 +1,27 @@
 """Activations against Keras: by name, as layers, as operations."""
 
+import functools
 from typing import Any
 
 import keras
+import numpy as np
 import pytest
 from keras import ops
 
 from export.convert import Options, convert
 from export.errors import UserError
 from export.lowerings.activation import BY_NAME
-from tests.export.helpers import check_operation, converted, functional, in_either_layout, kinds, randomize
+from tests.export.helpers import (
+    check_operation,
+    compare,
+    converted,
+    functional,
+    in_either_layout,
+    kinds,
+    random_array,
+    randomize,
+    run,
+)
 
 L = keras.layers
 
@@ -27,16 +39,26 @@ def test_activation_by_name(name: str, given: str) -> None:
     converted(functional((6, 5, 6) if given == "image" else (6,), *layers, L.Activation(name)))
 
 
-def test_another_function_of_the_same_name_is_unsupported() -> None:
+def test_other_functions_and_layers_as_activations() -> None:
     def relu(x: Any) -> Any:
         return x * 2
 
     assert "relu" in BY_NAME
-    model = functional((4,), L.Activation(relu, name="mine"))
-    with pytest.raises(
-        ValueError, match=r"layer 'mine' \(Activation\): activation 'relu', which is not one of Keras' own"
-    ):
-        converted(model)
+    vector = keras.Input((4,), name="x")
+    image = keras.Input((7, 8, 3), name="image")
+    outputs = [
+        L.Activation(relu)(vector),
+        L.Dense(3, activation=L.LeakyReLU(negative_slope=0.1))(vector),
+        L.Conv2D(3, 2, activation=lambda x: keras.activations.gelu(x, approximate=True))(image),
+    ]
+    converted(randomize(keras.Model([vector, image], outputs)))
+
+
+def test_function_that_is_not_of_keras_is_unsupported() -> None:
+    model = functional((4,), L.Activation("relu"))
+    model.layers[-1].activation = np.tanh
+    with pytest.raises(UserError, match="its call can't be traced into keras"):
+        convert(model, Options(route="direct"))
 
 
 @pytest.mark.parametrize(
@@ -51,8 +73,6 @@ def test_another_function_of_the_same_name_is_unsupported() -> None:
         L.ELU(alpha=0.7),
         L.PReLU(),
         L.PReLU(shared_axes=[1, 2]),
-        L.Softmax(),
-        L.Softmax(axis=1),
     ],
     ids=lambda layer: layer.name,
 )
@@ -74,25 +94,6 @@ def test_prelu_with_one_slope_is_a_leaky_relu() -> None:
     assert kinds(converted(model)) == ["Reshape", "Conv", "LeakyRelu", "GlobalMaxPool", "Flatten"]
 
 
-def test_softmax_with_mask() -> None:
-    inputs = keras.Input((7,), name="x")
-    model = keras.Model(inputs, L.Softmax()(inputs, mask=inputs > -0.5))
-    conversion = converted(model, route="auto")
-    # Newer versions of Keras pass the mask on to the layers that follow, which the direct route doesn't support.
-    assert conversion.route == "direct" or "it passes a mask to the layers that follow" in conversion.reason
-
-
-def test_softmax_over_several_axes_is_unsupported() -> None:
-    with pytest.raises(UserError, match=r"a softmax over several axes \[1, 2\]"):
-        converted(functional((5, 6), L.Softmax(axis=[1, 2])))
-
-
-@pytest.mark.parametrize("name", ["glu", "sparsemax"])
-def test_activation_along_dynamic_dimension_is_unsupported(name: str) -> None:
-    with pytest.raises(UserError, match=f"{name} along a dynamic dimension"):
-        convert(functional((3, None), L.Activation(name)), Options(route="direct"))
-
-
 CASES = {
     "relu gelu silu softplus elu": lambda x: (
         ops.relu(x) + ops.gelu(x) + ops.silu(x) + ops.softplus(x) + ops.elu(x, 0.7)
@@ -100,7 +101,7 @@ CASES = {
     "relu6 hard_silu leaky_relu selu": lambda x: (
         ops.relu6(x * 4) + ops.hard_silu(x) + ops.leaky_relu(x, 0.3) + ops.selu(x)
     ),
-    "softmax": lambda x: ops.softmax(x, axis=-1) + ops.softmax(x, axis=1) + ops.log_softmax(x),
+    "glu": lambda x: ops.glu(x)[..., :1] + ops.glu(x[:, :4], axis=1)[:, :1],
     "celu hard_tanh log_sigmoid softsign": lambda x: (
         ops.celu(x, 0.7) + ops.hard_tanh(x) + ops.log_sigmoid(x) + ops.softsign(x)
     ),
@@ -121,3 +122,29 @@ def test_gelu(approximate: bool, opset: int) -> None:
     kinds = [node.op_type for node in converted(model, opset=opset).model.graph.node]
     assert ("Gelu" in kinds) == (opset >= 20)
     assert ("Erf" in kinds) == (opset < 20 and not approximate)
+
+
+def test_options() -> None:
+    options: dict[str, dict[str, float]] = {
+        "squareplus": {"b": 2},
+        "soft_shrink": {"threshold": 0.2},
+        "hard_shrink": {"threshold": 1.0},
+        "threshold": {"threshold": 0.3, "default_value": -1.0},
+        "celu": {"alpha": 0.5},
+        "elu": {"alpha": 0.5},
+        "leaky_relu": {"negative_slope": 0.3},
+        "gelu": {"approximate": False},
+    }
+    compare(
+        {name: functools.partial(getattr(ops, name), **kwargs) for name, kwargs in options.items()},
+        np.array([[-30, -1.0, -0.5, -0.2, 0, 0.1, 0.3, 0.5, 1, 30]], "float32"),
+    )
+
+
+@pytest.mark.parametrize("opset", [17, 18])
+def test_glu_along_dynamic_dimension(opset: int) -> None:
+    x = keras.Input((None, 3), name="x")
+    model = keras.Model(x, ops.glu(x, axis=1))
+    conversion = convert(model, Options(route="direct", opset=opset))
+    array = random_array(2, 6, 3)
+    np.testing.assert_allclose(run(conversion, array)[0], model(array), rtol=1e-5, atol=1e-6)

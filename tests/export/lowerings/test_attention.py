@@ -8,7 +8,6 @@ import pytest
 from keras import layers as L
 from keras import ops
 
-from export.errors import UserError
 from tests.export.helpers import (
     check_operation,
     converted,
@@ -25,21 +24,41 @@ CASES: dict[str, Callable[[Any], Any]] = {
 }
 
 
+# Layers of Keras that attend to a sequence, called with themselves as the key and the value.
+LAYERS: dict[str, Callable[..., Any]] = {
+    "MultiHeadAttention": lambda x, **options: L.MultiHeadAttention(2, 3)(x, x, **options),
+    "GroupQueryAttention": lambda x, **options: L.GroupQueryAttention(3, 4, 2)(x, x, **options),
+    "Attention": lambda x, **options: L.Attention()([x, x], **options),
+    "Attention concat": lambda x, **options: L.Attention(use_scale=True, score_mode="concat")(
+        [x, x], **options
+    ),
+    "AdditiveAttention": lambda x, **options: L.AdditiveAttention()([x, x], **options),
+}
+
+
 @in_either_layout
 @pytest.mark.parametrize("name", CASES)
 def test_operation(name: str, channels_first: bool) -> None:
     check_operation(CASES[name], channels_first)
 
 
-def test_fewer_heads_of_keys_are_unsupported() -> None:
-    with pytest.raises(UserError, match="attention with 6 heads of queries and 3 heads of keys"):
-        check_operation(lambda x: ops.dot_product_attention(x, x[:, :, :3], x[:, :, :3]))
+def query_key_value(length: int | None, heads: int) -> list[Any]:
+    """Inputs of attention with 6 heads of queries."""
+    return [keras.Input((length, number, 3)) for number in (6, heads, heads)]
 
 
-def test_causal_attention_over_dynamic_positions_is_unsupported() -> None:
-    x = keras.Input((None, 2, 4))
-    with pytest.raises(UserError, match="causal attention over a dynamic number of positions"):
-        converted(keras.Model(x, ops.dot_product_attention(x, x, x, is_causal=True)))
+@pytest.mark.parametrize("length", [7, None])
+@pytest.mark.parametrize("causal", [False, True])
+def test_heads_of_queries_that_share_keys(length: int | None, causal: bool) -> None:
+    inputs = query_key_value(length, 2)
+    converted(keras.Model(inputs, ops.dot_product_attention(*inputs, is_causal=causal)))
+
+
+def test_bias_and_mask() -> None:
+    inputs = [*query_key_value(5, 6), keras.Input((6, 5, 5)), keras.Input((1, 5, 5), dtype="bool")]
+    query, key, value, bias, mask = inputs
+    attention = ops.dot_product_attention(query, key, value, bias=bias, mask=mask, is_causal=True)
+    converted(keras.Model(inputs, attention))
 
 
 def vision_transformer() -> keras.Model:
@@ -74,3 +93,36 @@ def test_multi_head_attention_to_another_sequence(causal: bool) -> None:
     attention = L.MultiHeadAttention(2, 3, value_dim=4, output_shape=8)
     model = keras.Model([query, memory], attention(query, memory, use_causal_mask=causal))
     assert converted(randomize(model)).route == "direct"
+
+
+@pytest.mark.parametrize("length", [7, None])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("name", [name for name in LAYERS if hasattr(L, name.split()[0])])
+def test_layers(name: str, causal: bool, length: int | None) -> None:
+    x = keras.Input((length, 5))
+    conversion = converted(randomize(keras.Model(x, LAYERS[name](x, use_causal_mask=causal))))
+    assert "Loop" not in kinds(conversion)
+
+
+@pytest.mark.parametrize("axes", [(1,), (2,)])
+def test_attention_axes(axes: tuple[int, ...]) -> None:
+    x = keras.Input((4, 3, 5))
+    converted(randomize(keras.Model(x, L.MultiHeadAttention(2, 3, attention_axes=axes)(x, x))))
+
+
+def test_masks_of_an_embedding() -> None:
+    ids = keras.Input((6,), dtype="int32")
+    x = L.Embedding(9, 4, mask_zero=True)(ids)
+    outputs = [
+        L.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True),
+        L.GroupQueryAttention(3, 4, 2)(x, x),
+        L.Attention()([x, x]),
+        L.AdditiveAttention()([x, x], use_causal_mask=True),
+    ]
+    converted(randomize(keras.Model(ids, outputs)))
+
+
+def test_scores() -> None:
+    x = keras.Input((6, 5))
+    outputs = L.MultiHeadAttention(2, 3)(x, x, return_attention_scores=True, use_causal_mask=True)
+    converted(randomize(keras.Model(x, [*outputs, *L.Attention()([x, x], return_attention_scores=True)])))

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 from keras import layers as L
 from keras import ops
@@ -10,6 +11,7 @@ from keras import ops
 from export.errors import UserError
 from tests.export.helpers import (
     check_operation,
+    compare,
     converted,
     functional,
     in_either_layout,
@@ -37,7 +39,6 @@ def test_einsum_dense() -> None:
 CASES: dict[str, Callable[[Any], Any]] = {
     "matmul by a matrix": lambda x: ops.matmul(x, random_array(4, 3)),
     "matmul of two tensors": lambda x: ops.matmul(x, ops.transpose(x, (0, 1, 3, 2))),
-    "dot": lambda x: ops.dot(x, random_array(4, 3)),
     "einsum by a kernel": lambda x: ops.einsum("bhwc,cde->bhwde", x, random_array(4, 2, 3)),
     "einsum over two axes": lambda x: ops.einsum("bhwc,wco->bho", x, random_array(6, 4, 3)),
     "einsum of two tensors": lambda x: ops.einsum("bhwc,bhvc->bhwv", x, x),
@@ -57,11 +58,32 @@ def test_einsum_that_is_no_matrix_product_stays_an_einsum(equation: str) -> None
     assert "Einsum" in kinds(conversion)
 
 
-def test_dot_with_another_rank_is_unsupported() -> None:
-    with pytest.raises(UserError, match=r"dot with a second argument of 1 axes, not 2; use ops\.matmul"):
-        check_operation(lambda x: ops.dot(x, random_array(4)))
-
-
-def test_einsum_without_arrow_is_unsupported() -> None:
-    with pytest.raises(UserError, match="einsum 'bhwc,cd' without an arrow"):
+def test_einsum_without_arrow() -> None:
+    check_operation(lambda x: ops.einsum("abcd,de", x, random_array(4, 3)))
+    with pytest.raises(UserError, match="einsum 'bhwc,cd' without an arrow; write what the output is"):
         check_operation(lambda x: ops.einsum("bhwc,cd", x, random_array(4, 3)))
+
+
+def test_products_of_integers() -> None:
+    x = np.random.default_rng(0).integers(-5, 6, (3, 4, 6)).astype("int32")
+    matrix = np.arange(18, dtype="int32").reshape(6, 3)
+    compare(
+        {
+            "matmul": lambda x: ops.matmul(x, matrix),
+            "matmul by floats": lambda x: ops.matmul(x, random_array(6, 3)),
+            "einsum": lambda x: ops.einsum("bij,jk->bik", x, matrix),
+            "einsum by floats": lambda x: ops.einsum("bij,jk->bik", x, random_array(6, 3)),
+            "einsum of two tensors": lambda x: ops.einsum("bij,bkj->bik", x, x),
+        },
+        x,
+    )
+
+
+@pytest.mark.parametrize("equation", ["...ij->...ji", "bij->", "bij->b", "bij,bik,bil->jkl"])
+def test_einsum(equation: str) -> None:
+    operands = equation.count(",") + 1
+    compare({"einsum": lambda x: ops.einsum(equation, *[x] * operands)}, random_array(2, 3, 4))
+
+
+def test_einsum_of_a_diagonal() -> None:
+    compare({"einsum": lambda x: ops.einsum("bii->bi", x)}, random_array(2, 3, 3))

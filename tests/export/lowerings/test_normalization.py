@@ -20,6 +20,7 @@ from tests.export.helpers import (
     in_either_layout,
     kinds,
     random_array,
+    randomize,
 )
 
 L = keras.layers
@@ -152,11 +153,25 @@ def test_batch_normalization_with_computed_mean_is_unsupported() -> None:
         )
 
 
-def test_normalize_of_order_3_is_unsupported() -> None:
-    with pytest.raises(UserError, match="normalize of order 3; ONNX has orders 1 and 2"):
-        check_operation(lambda x: ops.normalize(x, order=3))
+@in_either_layout
+def test_normalize_of_order_3(channels_first: bool) -> None:
+    check_operation(
+        lambda x: ops.normalize(x, order=3) + ops.normalize(x * 0, axis=1, order=4), channels_first
+    )
 
 
 def test_layer_normalization_needs_opset_17() -> None:
     with pytest.raises(ValueError, match=r"ln: LayerNormalization needs opset 17, got 15; use --opset 17"):
         convert(functional((6,), L.LayerNormalization(name="ln")), Options(opset=15))
+
+
+@pytest.mark.parametrize("name", ["LayerNormalization", "GroupNormalization"])
+def test_integers_are_unsupported(name: str) -> None:
+    x = keras.Input((4, 32), dtype="int32")
+    with pytest.raises(UserError, match="int32 inputs, to which Keras truncates what it computes"):
+        converted(keras.Model(x, getattr(L, name)()(x)))
+
+
+def test_batch_normalization_of_integers() -> None:
+    x = keras.Input((4, 3), dtype="uint8")
+    converted(randomize(keras.Model(x, L.BatchNormalization()(x))))

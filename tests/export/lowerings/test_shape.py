@@ -7,7 +7,6 @@ import pytest
 from keras import layers as L
 from keras import ops
 
-from export.errors import UserError
 from tests.export.helpers import (
     FORMATS,
     check_operation,
@@ -26,7 +25,6 @@ CASES: dict[str, Callable[[Any], Any]] = {
         ops.squeeze(ops.expand_dims(x, 2), 2) + ops.expand_dims(x[..., 0], -1)
     ),
     "ravel": ops.ravel,
-    "view": lambda x: ops.view(x * 2.0, "float32"),
 }
 
 
@@ -47,8 +45,3 @@ def test_flatten_reshape_permute(data_format: str) -> None:
 def test_flatten_of_a_convolution_permutes_the_kernel_of_the_dense_layer() -> None:
     model = functional((6, 5, 2), L.Conv2D(4, 3), L.Flatten(), L.Dropout(0.5), L.Dense(3))
     assert kinds(converted(model)).count("Transpose") == 1  # the input's
-
-
-def test_view_as_another_dtype_is_unsupported() -> None:
-    with pytest.raises(UserError, match="a view of float32 as int32; ONNX reads no bits as another type"):
-        check_operation(lambda x: ops.view(x, "int32"))

@@ -5,7 +5,7 @@ import pytest
 
 from export.errors import UserError
 from kerasnorm.cli.workbook import main
-from kerasnorm.workbook import Example, value_grid
+from kerasnorm.worked_example import Example, value_grid
 
 
 def test_options_choose_the_example(tmp_path: Path) -> None:
