@@ -201,11 +201,15 @@ def lower_elu(g: Builder, layer: keras.layers.ELU, x: Tensor) -> Tensor:
 
 @register_lowering(layers.PReLU, any_layout=True)
 def lower_prelu(g: Builder, layer: keras.layers.PReLU, x: Tensor) -> Tensor:
-    """PReLU, whose alpha has the shape of one image."""
+    """max(x, 0) + alpha min(x, 0), whose alpha has the shape of one image."""
     alpha = np.asarray(layer.alpha)
+    if np.all(alpha == alpha.flat[0]):
+        return relu(g, x, float(alpha.flat[0]))
     if x.channels_first:
         alpha = np.moveaxis(alpha, -1, 0)
-    return g.like(x, g.op("PRelu", x.value, g.weight(alpha, "alpha")))
+    # On onnxruntime's CPU provider twice as fast as a PRelu.
+    negative = g.op("Mul", g.op("Min", x.value, 0.0), g.weight(alpha, "alpha"))
+    return g.like(x, g.op("Add", g.op("Relu", x.value), negative))
 
 
 # Operations

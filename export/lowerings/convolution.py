@@ -62,11 +62,13 @@ def padding_attributes(
     spans = [(length - 1) * dilation for length, dilation in zip(kernel, dilations, strict=True)]
     if padding == "causal":
         return {"pads": [*spans, *[0] * len(sizes)]}
-    if None in sizes and any(stride > 1 for stride in strides):
+    if any(
+        size is None and stride > 1 and span for size, stride, span in zip(sizes, strides, spans, strict=True)
+    ):
         return {"auto_pad": "SAME_UPPER"}
     totals = []
     for size, stride, span in zip(sizes, strides, spans, strict=True):
-        # With a stride of 1 the total doesn't depend on the size.
+        # With a stride or a kernel of 1 the total doesn't depend on the size.
         outputs = 1 if size is None else -(-size // stride)
         totals.append(span if size is None else max(0, (outputs - 1) * stride + span + 1 - size))
     before = [total // 2 for total in totals]

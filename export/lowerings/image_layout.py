@@ -9,12 +9,12 @@ from export.lowerings.convolution import is_channels_last
 from export.lowerings.operands import as_int64
 
 
-def as_images(g: Builder, x: Tensor, data_format: str | None) -> Tensor:
-    """One image or a batch as a Tensor of the Keras shape (N, H, W, C), whose value is (N, C, H, W)."""
+def as_images(g: Builder, x: Tensor, data_format: str | None, any_layout: bool = False) -> Tensor:
+    """One image or a batch as a Tensor of the Keras shape (N, H, W, C), in channels-first layout unless any will do."""
     if x.rank == 3:
         x = g.tensor(g.op("Unsqueeze", g.keras_layout(x).value, as_int64(0)), (1, *x.shape), dtype=x.dtype)
     if is_channels_last(data_format):
-        return g.channels_first(x)
+        return x if any_layout else g.channels_first(x)
     x = g.keras_layout(x)
     batch, channels, height, width = x.shape
     return replace(x, shape=(batch, height, width, channels), channels_first=True)

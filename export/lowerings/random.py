@@ -6,9 +6,10 @@ from typing import Any
 
 import keras
 
-from export.builder import Builder
+from export.builder import Builder, Tensor
+from export.errors import Unsupported
 from export.lowerings.operands import cast
-from export.lowerings.registry import register_lowering
+from export.lowerings.registry import register_lowering, register_operation
 
 layers = keras.layers
 
@@ -53,3 +54,9 @@ def lower_random(g: Builder, layer: keras.layers.Layer, inputs: Any) -> Any:
     """The input, as floats."""
     tensors = zip(keras.tree.flatten(inputs), g.output_dtypes, strict=True)
     return [g.like(x, cast(g, x, dtype), dtype=dtype) for x, dtype in tensors]
+
+
+@register_operation("elastic_transform", optional=True)
+def lower_elastic_transform(g: Builder, operation: keras.Operation, images: Tensor) -> Tensor:
+    """Random in inference too."""
+    raise Unsupported("a random transform, which differs from call to call")

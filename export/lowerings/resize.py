@@ -7,111 +7,25 @@ from typing import Any
 
 import keras
 import numpy as np
-import onnx_ir as ir
 from keras import ops
 
-from export.builder import Builder, Operand, Tensor, is_float
-from export.errors import Unsupported
+from export.builder import Builder, Tensor, is_float
 from export.keras_graph import in_inference
 from export.lowerings.image_layout import as_images, from_images
+from export.lowerings.interpolation import resize
 from export.lowerings.operands import as_int64, cast
 from export.lowerings.registry import register_lowering, register_operation
-from export.lowerings.resampling import KERNELS, multiply_axis, resize_matrix
-from export.lowerings.sizes import Size, as_size, scalar_of, size_of, size_vector, sizes_of
+from export.lowerings.sizes import Size, as_size, scalar_of, size_of, size_vector
 
 layers = keras.layers
-
-_HALF_PIXEL: Any = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
-
-
-def resize(
-    g: Builder, x: Tensor, size: Sequence[Size], interpolation: str, antialias: bool = False
-) -> ir.Value:
-    """Float images resized as `tf.image.resize` does it.
-
-    Args:
-        g: the builder.
-        x: (N, H, W, C) in channels-first layout; see `as_images`.
-        size: height and width of the result.
-        interpolation: 'nearest', 'bilinear', 'area' or another name in `KERNELS`.
-        antialias: widen the kernel where an axis shrinks.
-    """
-    if interpolation not in ("nearest", "area", *KERNELS):
-        raise Unsupported(f"a resize with interpolation={interpolation!r}")
-    sizes = list(zip((1, 2), size, strict=True))
-    if all(x.shape[axis] == outputs for axis, outputs in sizes):
-        return x.value
-    if (
-        interpolation == "bilinear"
-        and not antialias
-        and all(_resizes_alike(x.shape[axis], outputs) for axis, outputs in sizes)
-    ):
-        return _bilinear(g, x, size)
-    if interpolation == "nearest":
-        value = x.value
-        for axis, outputs in sizes:
-            if x.shape[axis] != outputs:
-                value = g.op("Gather", value, _nearest(g, size_of(g, x, axis), outputs), axis=g.axis(x, axis))
-        return value
-    value, current = x.value, [size_of(g, x, axis) for axis in (1, 2)]
-    for number in (1, 0):  # the last axis first: one product of two matrices
-        if current[number] != size[number]:
-            matrix = resize_matrix(g, current[number], size[number], interpolation, antialias)
-            value = multiply_axis(g, value, current, number, matrix)
-            current[number] = size[number]
-    return value
-
-
-def _nearest(g: Builder, inputs: Size, outputs: Size) -> Operand:
-    """The index of the input that each output takes: floor((i + 1/2) inputs / outputs)."""
-    if not isinstance(outputs, int):
-        raise Unsupported("a resize to a dynamic size")
-    centers = np.arange(outputs, dtype=np.float32) + np.float32(0.5)
-    if isinstance(inputs, int):
-        # In float32, as TensorFlow computes it.
-        indices = np.floor(centers * (np.float32(inputs) / np.float32(outputs))).astype(np.int64)
-        return np.minimum(indices, inputs - 1)
-    scale = g.op("Div", g.op("Cast", inputs, to=int(ir.DataType.FLOAT)), np.float32(outputs))
-    indices = g.op("Cast", g.op("Floor", g.op("Mul", centers, scale)), to=int(ir.DataType.INT64))
-    return g.op("Min", indices, g.op("Sub", inputs, as_int64(1)))
-
-
-def _bilinear(g: Builder, x: Tensor, size: Sequence[Size]) -> ir.Value:
-    scales: Operand = None
-    sizes: Operand = None
-    if None in x.shape[1:3]:
-        batch, _, _, channels = sizes_of(g, x)
-        sizes = size_vector(g, [batch, channels, *size])
-    else:
-        factors = [_scale(*one) for one in zip(x.shape[1:3], size, strict=True)]  # type: ignore[arg-type]
-        scales = np.array([1, 1, *factors], np.float32)
-    return g.op("Resize", x.value, None, scales, sizes, **_HALF_PIXEL)
-
-
-def _scale(inputs: int, outputs: int) -> np.float32:
-    """A scale of which ONNX makes this number of outputs: it rounds inputs * scale down."""
-    scale = np.float32(outputs / inputs)
-    return scale if inputs * float(scale) >= outputs else np.nextafter(scale, np.float32(np.inf))
-
-
-def _resizes_alike(inputs: Size | None, outputs: Size) -> bool:
-    """Whether ONNX's Resize takes the positions that TensorFlow takes.
-
-    The former divides by outputs / inputs, the latter multiplies by inputs / outputs. In float32, the positions in a
-    large image may differ by 1e-5, and the result with them.
-    """
-    if not isinstance(inputs, int) or not isinstance(outputs, int):
-        return True  # nothing is known of them
-    centers = np.arange(outputs, dtype=np.float32) + np.float32(0.5)
-    theirs = centers * (np.float32(inputs) / np.float32(outputs))
-    return np.array_equal(centers / _scale(inputs, outputs), theirs)
 
 
 @register_operation("resize")
 def lower_resize(g: Builder, operation: keras.Operation, images: Tensor) -> Tensor:
     """keras.ops.image.resize. The result for integers is rounded."""
     dtype, size = images.dtype, operation.size
-    x = as_images(g, images, operation.data_format)
+    is_nearest = operation.interpolation == "nearest"
+    x = as_images(g, images, operation.data_format, any_layout=is_nearest)
     x = g.like(x, cast(g, x, "float32"), dtype="float32")
     if operation.crop_to_aspect_ratio:
         top, left, bottom, right = _box(g, x, size, _crop_to_aspect_ratio)
@@ -180,12 +94,14 @@ def _crop(g: Builder, x: Tensor, starts: Sequence[Size], ends: Sequence[Size]) -
         end - start if isinstance(start, int) and isinstance(end, int) else None
         for start, end in zip(starts, ends, strict=True)
     ]
-    value = g.op("Slice", x.value, size_vector(g, starts), size_vector(g, ends), as_int64(2, 3))
+    value = g.op(
+        "Slice", x.value, size_vector(g, starts), size_vector(g, ends), as_int64(g.axis(x, 1), g.axis(x, 2))
+    )
     return g.like(x, value, (x.shape[0], *sizes, x.shape[3]))
 
 
 def _pad(g: Builder, x: Tensor, above: Size, left: Size, fill_value: float) -> Tensor:
-    pads = size_vector(g, [0, 0, above, left] * 2)
+    pads = size_vector(g, ([0, 0, above, left] if x.channels_first else [0, above, left, 0]) * 2)
     sizes = [
         size + 2 * added if isinstance(size, int) and isinstance(added, int) else None
         for size, added in zip(x.shape[1:3], (above, left), strict=True)

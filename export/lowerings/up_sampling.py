@@ -8,8 +8,8 @@ import numpy as np
 from export.builder import Builder, Tensor
 from export.lowerings.convolution import per_axis, spatial_axes_last
 from export.lowerings.image_layout import as_images, from_images
+from export.lowerings.interpolation import resize
 from export.lowerings.registry import LoweringFunction, register_lowering
-from export.lowerings.resize import resize
 from export.lowerings.sizes import product, size_of
 
 layers = keras.layers

@@ -12,7 +12,7 @@ from export.convert import Options, convert
 from export.errors import Unsupported
 from export.keras_graph import functional as functional_of
 from export.keras_graph import graph_of, interpret, layer_outputs, nodes, traced_call
-from tests.export.helpers import functional, random_array
+from tests.export.helpers import functional, random_array, run
 
 L = keras.layers
 OPERATORS = ("__add__", "__sub__", "__mul__", "__truediv__", "__matmul__", "__pow__")
@@ -214,3 +214,58 @@ def test_traced_call_with_a_dynamic_size_is_unsupported() -> None:
 
     with pytest.raises(Unsupported, match=r"its call can't be traced into keras\.ops: "):
         trace(Repeats())
+
+
+class Brighten(keras.layers.Rescaling):
+    """A custom preprocessing layer. Like Keras' own, it takes its functions from `self.backend`."""
+
+    def call(self, x: Any) -> Any:
+        return self.backend.numpy.clip(self.backend.cast(x, "float32") * self.scale, 0.0, 1.0)
+
+
+def test_traced_call_of_a_layer_that_calls_its_backend() -> None:
+    layer = Brighten(2.0)
+    backend, symbol = layer.backend, keras.Input((3, 4, 2))
+    with traced_call(layer, (symbol,), {}) as function:
+        array = random_array(2, 3, 4, 2)
+        np.testing.assert_allclose(function([array]), np.clip(2 * array, 0, 1), rtol=1e-6, atol=0)
+    assert layer.backend is backend
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("AutoContrast", {"value_range": (0, 1)}),
+        (
+            "ContrastLimitedAdaptiveHistogramEqualization",
+            {"value_range": (0, 1), "tile_grid_size": (2, 3), "clip_limit": 2.0},
+        ),
+    ],
+)
+def test_preprocessing_layers_of_keras_are_traced(name: str, options: dict[str, Any]) -> None:
+    if not hasattr(L, name):
+        pytest.skip(f"this version of Keras has no {name}")
+    x = keras.Input((7, 9, 3))
+    model = keras.Model(x, getattr(L, name)(**options)(x))
+    array = np.random.default_rng(0).uniform(0, 1, (2, 7, 9, 3)).astype("float32")
+    array[0, :, :, 1] = 0.5  # nothing to stretch
+    [got] = run(convert(model, Options(route="direct")), array)
+    np.testing.assert_allclose(got, model(array, training=False), rtol=1e-4, atol=1e-5)
+
+
+def test_bounding_boxes_are_cut_and_filled_up() -> None:
+    images, boxes, labels = keras.Input((4, 4, 1)), keras.Input((5, 4)), keras.Input((5,), dtype="int32")
+    data = {"images": images, "bounding_boxes": {"boxes": boxes, "labels": labels}}
+    outputs = [
+        L.MaxNumBoundingBoxes(number, bounding_box_format="xyxy")(keras.tree.map_structure(lambda x: x, data))
+        for number in (3, 7)
+    ]
+    flat = [x["bounding_boxes"][name] for x in outputs for name in ("boxes", "labels")]
+    model = keras.Model([images, boxes, labels], flat)
+    arrays = random_array(2, 4, 4, 1), random_array(2, 5, 4), np.arange(10, dtype="int32").reshape(2, 5)
+    for got, want in zip(
+        run(convert(model, Options(route="direct")), *arrays),
+        model(list(arrays), training=False),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, want)

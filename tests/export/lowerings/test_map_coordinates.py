@@ -19,8 +19,11 @@ def test_fill_modes(fill_mode: str) -> None:
     # Keras' own 'mirror' reads beyond the tensor at some coordinates.
     coordinates = INSIDE if fill_mode == "mirror" else ANYWHERE
     x, given = keras.Input(batch_shape=(4, 6)), keras.Input(batch_shape=coordinates.shape)
-    outputs = [ops.image.map_coordinates(x, coordinates, order, fill_mode, 0.6) for order in (0, 1)]
-    outputs.append(ops.image.map_coordinates(x, given, 1, fill_mode, 0.6))
+    outputs = [
+        ops.image.map_coordinates(x, one, order, fill_mode, 0.6)
+        for one in (coordinates, given)
+        for order in (0, 1)
+    ]
     model = keras.Model([x, given], outputs)
     array = random_array(4, 6)
     results = run(convert(model, Options(route="direct")), array, coordinates)

@@ -5,6 +5,7 @@ from typing import Any
 import keras
 import pytest
 
+from export.errors import UserError
 from export.lowerings.random import AUGMENTATION
 from tests.export.helpers import converted, functional, kinds
 
@@ -55,3 +56,11 @@ def test_augmentation_of_images_and_labels(name: str) -> None:
 def test_pipeline() -> None:
     pipeline = L.Pipeline([L.RandomFlip(), L.Rescaling(0.5)])
     assert kinds(converted(functional((5, 6, 3), pipeline, L.Activation("tanh")))) == ["Mul", "Tanh"]
+
+
+def test_random_operation_is_unsupported() -> None:
+    if not hasattr(keras.ops.image, "elastic_transform"):
+        pytest.skip("this version of Keras has no elastic_transform")
+    x = keras.Input((5, 6, 3))
+    with pytest.raises(UserError, match="a random transform, which differs from call to call"):
+        converted(keras.Model(x, keras.ops.image.elastic_transform(x)))

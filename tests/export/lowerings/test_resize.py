@@ -42,7 +42,20 @@ def test_interpolations(data_format: str) -> None:
     converted(keras.Model(inputs, outputs))
 
 
-def test_interpolations_of_a_large_image() -> None:
+@pytest.mark.parametrize(
+    ("size", "operators"),
+    [
+        ((64, 64), ["Transpose", "Resize", "Transpose"]),  # the positions are the same in float32
+        ((70, 128), ["Transpose", "Gather", "Gather", "Sub", "Mul", "Add", "Transpose"]),
+        ((128, 96), ["Transpose", "MatMul", "Transpose"]),
+    ],
+)
+def test_bilinear_of_a_large_image(size: tuple[int, int], operators: list[str]) -> None:
+    x = keras.Input((128, 128, 2))
+    assert kinds(converted(keras.Model(x, L.Resizing(*size)(x)))) == operators
+
+
+def test_interpolations_to_a_large_image() -> None:
     # With an odd number of inputs and 1024 outputs, half of the positions lie between two steps of the table in which
     # TensorFlow looks the bicubic kernel up.
     x = keras.Input((37, 3, 1))
@@ -52,7 +65,7 @@ def test_interpolations_of_a_large_image() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["nearest", "bilinear", "lanczos3", "area"])
+@pytest.mark.parametrize("name", INTERPOLATIONS)
 def test_dynamic_sizes(name: str) -> None:
     x = keras.Input((None, None, 2))
     outputs = [L.Resizing(7, 6, interpolation=name, antialias=antialias)(x) for antialias in (False, True)]
@@ -62,7 +75,9 @@ def test_dynamic_sizes(name: str) -> None:
 @pytest.mark.parametrize("options", ASPECT_RATIO, ids=["crop", "pad"])
 def test_aspect_ratio(options: dict[str, Any]) -> None:
     x = keras.Input((9, 8, 2))
-    converted(keras.Model(x, [L.Resizing(*size, **options)(x) for size in SIZES]))
+    outputs = [L.Resizing(*size, **options)(x) for size in SIZES]
+    outputs += [L.Resizing(*size, interpolation="nearest", **options)(x) for size in SIZES]
+    converted(keras.Model(x, outputs))
     x = keras.Input((None, None, 2))
     model = keras.Model(x, [L.Resizing(*size, **options)(x) for size in SIZES[:2]])
     check(model, random_array(2, 4, 9, 2), random_array(1, 12, 6, 2))
