@@ -99,12 +99,15 @@ class Registry:
             ... def lower_square(g, operation, x):
             ...     return g.like(x, g.op("Mul", x.value, x.value))
         """
-        kinds = [kind for name in names for kind in _operation_classes(name, optional)]
+        kinds = [kind for name in names for kind in operation_classes(name, optional)]
         return self.register_lowering(*kinds, any_layout=True)
 
     def find(self, layer: Any) -> Lowering | None:
         """The lowering of a layer or an operation, by its class or the nearest base class that is no class of Keras."""
-        kind = type(layer)
+        return self.find_class(type(layer))
+
+    def find_class(self, kind: type) -> Lowering | None:
+        """The lowering of a class of layers or operations, likewise."""
         for base in kind.__mro__:
             # A subclass of one of Keras' classes may compute something else, so only the class itself matches.
             if base in self._lowerings and (base is kind or not base.__module__.startswith("keras.")):
@@ -124,7 +127,16 @@ _ABBREVIATED = {
 }
 
 
-def _operation_classes(name: str, optional: bool) -> list[type]:
+def operation_classes(name: str, optional: bool = False) -> list[type]:
+    """The operation classes of a function of `keras.ops`.
+
+    Args:
+        name: its name, such as 'expand_dims'.
+        optional: return none for a function that this version of Keras doesn't have.
+
+    Raises:
+        UserError: Keras has no such operation.
+    """
     short = _ABBREVIATED.get(name, name).replace("_", "")
     kinds = _classes_by_name().get(short, [])
     if not kinds and not optional:

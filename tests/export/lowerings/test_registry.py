@@ -11,6 +11,7 @@ from export.builder import Builder, Tensor
 from export.convert import Options, convert
 from export.errors import UserError
 from export.lowerings import DEFAULT, Registry, register_lowering, registry
+from export.lowerings.registry import operation_classes
 from tests.export.helpers import converted, functional, kinds
 
 L = keras.layers
@@ -167,3 +168,10 @@ def test_registered_operations_exist_in_keras(monkeypatch: pytest.MonkeyPatch) -
     wanted = [name for name, optional in names.items() if is_new or not optional]
     known = {*dir(keras.ops), *dir(keras.ops.image)}
     assert [name for name in wanted if name not in known] == []
+
+
+def test_find_class_and_operation_classes() -> None:
+    (square,) = operation_classes("square")
+    assert DEFAULT.find_class(square) is not None
+    assert DEFAULT.find_class(keras.Layer) is None
+    assert operation_classes("no_such_operation", optional=True) == []
