@@ -21,6 +21,7 @@ EXTRAS = {
 }
 EXTRAS["test"] = [
     "pytest>=8.0",
+    "pytest-xdist>=3.5",
     "ruff>=0.9",
     "mypy>=1.13",
     "hypothesis>=6.100",

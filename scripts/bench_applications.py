@@ -49,8 +49,8 @@ def build(name: str, **options: Any) -> Any:
     """Build an architecture with random weights that keep the scale of its activations.
 
     With random moving statistics, activations would grow or vanish from layer to layer until all probabilities are 0
-    or 1, which any graph reproduces. So the statistics are those of a batch of random images, each changed by about
-    20 percent.
+    or 1, which any graph reproduces. So the statistics are those of a batch of images, half of them noise and half of
+    them patches of color, each changed by about 20 percent.
     """
     import keras
 
@@ -68,7 +68,9 @@ def build(name: str, **options: Any) -> Any:
         layer.momentum = 0.0
     # Small images leave the last layers few positions to take statistics over.
     count = 4 if min(size or 224 for size in model.input_shape[1:3]) > 128 else 24
-    model(images(model, count if norms else 1, rng), training=bool(norms))
+    batch = images(model, count if norms else 1, rng)
+    batch[1::2] = (patches(batch[1::2], rng) * 3 + batch[1::2]) / 4
+    model(batch, training=bool(norms))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
         mean, variance = np.asarray(layer.moving_mean), np.asarray(layer.moving_variance)
@@ -81,6 +83,14 @@ def images(model: Any, count: int, rng: np.random.Generator) -> np.ndarray:
     """Random images of a model's input size, pixels 0..255."""
     shape = [size or 224 for size in model.input_shape[1:3]]
     return rng.uniform(0, 255, (count, *shape, 3)).astype(np.float32)
+
+
+def patches(like: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Images of 4 x 4 patches, each of one random color."""
+    count, height, width, channels = like.shape
+    colors = rng.uniform(0, 255, (count, 4, 4, channels))
+    rows, columns = np.arange(height) * 4 // height, np.arange(width) * 4 // width
+    return colors[:, rows][:, :, columns].astype(np.float32)
 
 
 def check(model: Any, batches: tuple[int, ...], **options: Any) -> tuple[Any, Any]:
