@@ -65,7 +65,7 @@ def lower_hstack(g: Builder, operation: keras.Operation, tensors: Sequence[Argum
     return concatenate(g, tensors, min(1, rank(tensors[0]) - 1))
 
 
-@register_operation("dstack")
+@register_operation("dstack", optional=True)
 def lower_dstack(g: Builder, operation: keras.Operation, tensors: Sequence[Argument]) -> Tensor:
     """Tensors joined along axis 2; what has fewer axes gets it as numpy.dstack does."""
     if all(rank(x) > 2 for x in tensors):

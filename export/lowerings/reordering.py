@@ -31,19 +31,19 @@ def lower_flip(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     return flip(g, x, normalize_axes(operation.axis, x.rank))
 
 
-@register_operation("flipud")
+@register_operation("flipud", optional=True)
 def lower_flipud(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """Axis 0 in reverse."""
     return flip(g, x, [0])
 
 
-@register_operation("fliplr")
+@register_operation("fliplr", optional=True)
 def lower_fliplr(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """Axis 1 in reverse."""
     return flip(g, x, [1])
 
 
-@register_operation("rot90")
+@register_operation("rot90", optional=True)
 def lower_rot90(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """The plane of two axes turned by 90 degrees, k times."""
     first, second = (axis % x.rank for axis in operation.axes)

@@ -49,25 +49,25 @@ def lower_split(g: Builder, operation: keras.Operation, x: Tensor) -> list[Tenso
     return split(g, x, operation.axis % x.rank, operation.indices_or_sections)
 
 
-@register_operation("vsplit")
+@register_operation("vsplit", optional=True)
 def lower_vsplit(g: Builder, operation: keras.Operation, x: Tensor) -> list[Tensor]:
     """Parts of axis 0."""
     return split(g, x, 0, operation.indices_or_sections)
 
 
-@register_operation("hsplit")
+@register_operation("hsplit", optional=True)
 def lower_hsplit(g: Builder, operation: keras.Operation, x: Tensor) -> list[Tensor]:
     """Parts of axis 1; of a vector, of axis 0."""
     return split(g, x, min(1, x.rank - 1), operation.indices_or_sections)
 
 
-@register_operation("dsplit")
+@register_operation("dsplit", optional=True)
 def lower_dsplit(g: Builder, operation: keras.Operation, x: Tensor) -> list[Tensor]:
     """Parts of axis 2."""
     return split(g, x, 2, operation.indices_or_sections)
 
 
-@register_operation("array_split")
+@register_operation("array_split", optional=True)
 def lower_array_split(g: Builder, operation: keras.Operation, x: Tensor) -> list[Tensor]:
     """Parts of an axis whose sizes differ by one at most; the longer ones come first."""
     number, axis = operation.indices_or_sections, operation.axis % x.rank
