@@ -35,6 +35,16 @@ Size = Any  # an int or a scalar KerasTensor
 # The operations that are recorded
 
 
+class DynamicSize(keras.KerasTensor):
+    """A size that is not known, so that `if size == 1` fails; any other symbol is just not equal to a number."""
+
+    __hash__ = keras.KerasTensor.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        """A symbol, which has no truth value, for a number. Keras looks symbols up in lists, by identity."""
+        return ops.equal(self, other) if isinstance(other, int) else NotImplemented
+
+
 class SizeOf(keras.Operation):
     """The size of an axis of `source`, as an int32 scalar."""
 
@@ -45,7 +55,7 @@ class SizeOf(keras.Operation):
 
     def compute_output_spec(self, x: keras.KerasTensor) -> keras.KerasTensor:
         """A scalar."""
-        return keras.KerasTensor((), "int32")
+        return DynamicSize((), "int32")
 
 
 class _OfKnownShape(keras.Operation):
@@ -186,7 +196,7 @@ def repeat(x: Any, repeats: Size, axis: int | None = None) -> keras.KerasTensor:
         x, axis = ops.reshape(x, (-1,)), 0
     axis = axis % len(x.shape)
     sizes = list(ops.shape(x))
-    if sizes[axis] == 1:
+    if x.shape[axis] == 1:
         return broadcast_to(x, [*sizes[:axis], repeats, *sizes[axis + 1 :]])
     groups = broadcast_to(ops.expand_dims(x, axis + 1), [*sizes[: axis + 1], repeats, *sizes[axis + 1 :]])
     return reshape(groups, [*sizes[:axis], sizes[axis] * repeats, *sizes[axis + 1 :]])

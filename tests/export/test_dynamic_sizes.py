@@ -150,9 +150,10 @@ def test_other_threads_see_the_original_functions() -> None:
     assert found == [(None, 4)]
 
 
-def test_size_that_decides_something_is_unsupported() -> None:
+@pytest.mark.parametrize("decides", [lambda size: size > 3, lambda size: size == 1], ids=["more", "equal"])
+def test_size_that_decides_something_is_unsupported(decides: Callable[[Any], bool]) -> None:
     x = keras.Input((None, 6), name="x")
-    layer = Custom(lambda layer, x: x * 2.0 if ops.shape(x)[1] > 3 else x)
+    layer = Custom(lambda layer, x: x * 2.0 if decides(ops.shape(x)[1]) else x)
     layer.compute_output_spec = lambda x: keras.KerasTensor(x.shape)
     with pytest.raises(
         UserError, match=r"its call can't be traced into keras\.ops: A symbolic KerasTensor cannot"
