@@ -7,89 +7,27 @@ A published layer asks for the size of a dynamic dimension and uses it:
     x = ops.reshape(x, (batch, length // 2, -1)) + self.positions[:, : length // 2]
 
 When Keras runs the layer, those sizes are scalar tensors. On symbolic tensors `ops.shape` returns None for them, which
-no function takes. So during a trace `ops.shape` returns a scalar `KerasTensor` for a dynamic dimension, which one can
-calculate with, and the functions that take sizes accept it: they record the operations of this module.
+no function takes. So during a trace (`export/trace.py`) `ops.shape` returns a scalar `KerasTensor` for a dynamic
+dimension, which one can calculate with, and the functions that take sizes accept it. They are those of this module, and
+record the operations of `export/size_operations.py`.
 """
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import inspect
 import itertools
 import math
 import re
-import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from types import ModuleType
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from export.size_operations import Arange, BroadcastTo, GetItem, Pad, Reshape, SizeOf, Tile
+
 ops = keras.ops
+
 Size = Any  # an int or a scalar KerasTensor
-
-
-# The operations that are recorded
-
-
-class SizeOf(keras.Operation):
-    """The size of an axis of `source`, as an int32 scalar."""
-
-    def __init__(self, source: keras.KerasTensor, axis: int) -> None:
-        super().__init__()
-        self.source = source
-        self.axis = axis
-
-    def compute_output_spec(self, x: keras.KerasTensor) -> keras.KerasTensor:
-        """A scalar."""
-        return keras.KerasTensor((), "int32")
-
-
-class _OfKnownShape(keras.Operation):
-    """An operation whose output has a shape and a dtype that its caller knows; None for a dynamic dimension."""
-
-    def __init__(self, shape: Sequence[int | None], dtype: str) -> None:
-        super().__init__()
-        self.shape = tuple(shape)
-        self.dtype = dtype
-
-    def compute_output_spec(self, *args: Any) -> keras.KerasTensor:
-        """The shape and dtype that were given."""
-        return keras.KerasTensor(self.shape, self.dtype)
-
-
-class Reshape(_OfKnownShape):
-    """(x, sizes): reshape to sizes. 0 copies the size at the same position, -1 is what remains."""
-
-
-class BroadcastTo(_OfKnownShape):
-    """(x, sizes): axes of size 1 repeated to sizes. 1 leaves an axis as it is."""
-
-
-class Tile(_OfKnownShape):
-    """(x, repeats): the whole tensor repeated along each axis."""
-
-
-class Arange(_OfKnownShape):
-    """(start, stop, step): the numbers from start to stop."""
-
-
-class GetItem(_OfKnownShape):
-    """(x, key): x[key], where a tuple (start, stop, step) stands for a slice."""
-
-
-class Pad(_OfKnownShape):
-    """(x, before, after, value): axes made longer at both ends."""
-
-    def __init__(self, shape: Sequence[int | None], dtype: str, mode: str) -> None:
-        super().__init__(shape, dtype)
-        self.mode = mode
-
-
-# The functions that record them, in the place of those of `keras.ops`
 
 
 def shape(x: keras.KerasTensor) -> tuple[Size, ...]:
@@ -186,7 +124,7 @@ def repeat(x: Any, repeats: Size, axis: int | None = None) -> keras.KerasTensor:
         x, axis = ops.reshape(x, (-1,)), 0
     axis = axis % len(x.shape)
     sizes = list(ops.shape(x))
-    if sizes[axis] == 1:
+    if x.shape[axis] == 1:
         return broadcast_to(x, [*sizes[:axis], repeats, *sizes[axis + 1 :]])
     groups = broadcast_to(ops.expand_dims(x, axis + 1), [*sizes[: axis + 1], repeats, *sizes[axis + 1 :]])
     return reshape(groups, [*sizes[:axis], sizes[axis] * repeats, *sizes[axis + 1 :]])
@@ -250,32 +188,11 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     """keras.ops.pad with a pair of sizes for each axis."""
     before, after = zip(*pad_width, strict=True)
     known = [
-        None if size is None or _holds_symbol(pair) else size + sum(pair)
+        None if size is None or holds_symbol(pair) else size + sum(pair)
         for size, pair in zip(x.shape, pad_width, strict=True)
     ]
     value = 0 if constant_values is None else constant_values
     return Pad(known, _dtype(x), mode).symbolic_call(x, before, after, value)
-
-
-def cond(pred: keras.KerasTensor, true_fn: Callable[[], Any], false_fn: Callable[[], Any]) -> Any:
-    """keras.ops.cond: both branches are computed, and one is selected.
-
-    Keras records no branch that returns a tensor from outside, but the tensor itself.
-    """
-
-    def select(one: Any, other: Any) -> Any:
-        if one is None and other is None:
-            return None
-        if None in one.shape[1:] or tuple(one.shape) != tuple(other.shape):
-            raise ValueError(f"ops.cond with branches of dynamic sizes, got {one.shape} and {other.shape}")
-        return ops.where(pred, one, other)
-
-    return keras.tree.map_structure(select, true_fn(), false_fn())
-
-
-def switch(index: Any, branches: Any, *operands: Any) -> Any:
-    """keras.ops.switch, which can't be traced: Keras loses what the branches take from outside."""
-    raise ValueError("ops.switch is unsupported; use ops.where")
 
 
 def _sizes(given: Any) -> list[Size]:
@@ -295,81 +212,10 @@ def _dtype(x: Any) -> str:
     return keras.backend.standardize_dtype(x.dtype)
 
 
-# Putting them in place
-
-# The functions of keras.ops, and which of their arguments decide whether they are replaced: those that hold a symbol.
-_REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
-    "shape": (shape, ("x",)),
-    "reshape": (reshape, ("newshape",)),
-    "broadcast_to": (broadcast_to, ("shape",)),
-    "zeros": (zeros, ("shape",)),
-    "ones": (ones, ("shape",)),
-    "full": (full, ("shape",)),
-    "arange": (arange, ("start", "stop", "step")),
-    "eye": (eye, ("N", "M", "k")),
-    "identity": (identity, ("n",)),
-    "tile": (tile, ("repeats",)),
-    "repeat": (repeat, ("repeats",)),
-    "rearrange": (rearrange, ("tensor",)),
-    "get_item": (get_item, ("key",)),
-    "slice": (slice_of, ("shape",)),
-    "pad": (pad, ("pad_width",)),
-    "cond": (cond, ("pred",)),
-    "switch": (switch, ("index", "operands")),
-}
-
-
-@contextlib.contextmanager
-def symbolic_sizes() -> Iterator[None]:
-    """Have the functions of `keras.ops` work with symbols for dynamic sizes, in this thread, during one trace.
-
-    The caller holds a lock: another trace must not start in between.
-    """
-    owner = threading.get_ident()
-    with contextlib.ExitStack() as stack:
-        for module in _modules():
-            for name, (own, sizes) in _REPLACED.items():
-                if name in vars(module):
-                    original = getattr(module, name)
-                    stack.callback(setattr, module, name, original)
-                    setattr(module, name, _deferring(original, own, sizes, owner))
-        for kind in (keras.KerasTensor, keras.Variable):
-            original = kind.__getitem__
-            stack.callback(setattr, kind, "__getitem__", original)
-            kind.__getitem__ = _deferring(original, get_item, ("key",), owner)
-        yield
-
-
-def _modules() -> list[ModuleType]:
-    """The modules that a function of `keras.ops` is found in."""
-    public = [ops, getattr(ops, "numpy", None), getattr(ops, "nn", None)]
-    inner = [sys.modules.get(f"keras.src.ops{name}") for name in ("", ".core", ".numpy", ".nn")]
-    return [module for module in (*public, *inner) if isinstance(module, ModuleType)]
-
-
-def _deferring(
-    original: Callable[..., Any], own: Callable[..., Any], sizes: Sequence[str], owner: int
-) -> Callable[..., Any]:
-    """A function that calls `own` if a symbol is among the sizes that it is given, and `original` otherwise."""
-    signature = inspect.signature(own)
-
-    @functools.wraps(original)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if threading.get_ident() == owner:
-            try:
-                given = signature.bind(*args, **kwargs).arguments
-            except TypeError:  # the original says what is wrong
-                given = {}
-            if any(_holds_symbol(given.get(name)) for name in sizes):
-                return own(*args, **kwargs)
-        return original(*args, **kwargs)
-
-    return call
-
-
-def _holds_symbol(x: Any) -> bool:
+def holds_symbol(x: Any) -> bool:
+    """Whether an argument is or holds a symbolic tensor, in a slice too."""
     if isinstance(x, slice):
-        return _holds_symbol((x.start, x.stop, x.step))
+        return holds_symbol((x.start, x.stop, x.step))
     if isinstance(x, (tuple, list)):
-        return any(map(_holds_symbol, x))
+        return any(map(holds_symbol, x))
     return isinstance(x, keras.KerasTensor)

@@ -14,8 +14,8 @@ import keras
 from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next
 from keras.src.utils.backend_utils import DynamicBackend
 
-from export.dynamic_sizes import symbolic_sizes
 from export.errors import Unsupported
+from export.trace import symbolic_sizes
 
 # Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
 Evaluate = Callable[[Any, Any, Any, list[Any]], list[Any]]

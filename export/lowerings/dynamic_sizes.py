@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from export import dynamic_sizes
+from export import size_operations
 from export.builder import Builder, Tensor
 from export.lowerings.indexing import get_item
 from export.lowerings.operands import Argument, as_int64, as_tensor, as_value, rank
@@ -19,27 +19,29 @@ def _sizes(g: Builder, given: Given) -> list[Size]:
     return [as_size(g, size) for size in given]
 
 
-@register_lowering(dynamic_sizes.SizeOf, any_layout=True)
-def lower_size_of(g: Builder, operation: dynamic_sizes.SizeOf, x: Tensor) -> Tensor:
+@register_lowering(size_operations.SizeOf, any_layout=True)
+def lower_size_of(g: Builder, operation: size_operations.SizeOf, x: Tensor) -> Tensor:
     """The size of an axis."""
     return g.result(scalar_of(g, size_of(g, x, operation.axis)))
 
 
-@register_lowering(dynamic_sizes.Reshape)
-def lower_reshape(g: Builder, operation: dynamic_sizes.Reshape, x: Argument, sizes: Given) -> Tensor:
+@register_lowering(size_operations.Reshape)
+def lower_reshape(g: Builder, operation: size_operations.Reshape, x: Argument, sizes: Given) -> Tensor:
     """Another shape."""
     return g.result(reshape_to(g, as_value(g, x, g.output_dtypes[0]), _sizes(g, sizes)))
 
 
-@register_lowering(dynamic_sizes.BroadcastTo)
-def lower_broadcast_to(g: Builder, operation: dynamic_sizes.BroadcastTo, x: Argument, sizes: Given) -> Tensor:
+@register_lowering(size_operations.BroadcastTo)
+def lower_broadcast_to(
+    g: Builder, operation: size_operations.BroadcastTo, x: Argument, sizes: Given
+) -> Tensor:
     """Axes of size 1 repeated."""
     value = as_value(g, x, g.output_dtypes[0])
     return g.result(g.op("Expand", value, size_vector(g, _sizes(g, sizes))))
 
 
-@register_lowering(dynamic_sizes.Tile)
-def lower_tile(g: Builder, operation: dynamic_sizes.Tile, x: Argument, repeats: Given) -> Tensor:
+@register_lowering(size_operations.Tile)
+def lower_tile(g: Builder, operation: size_operations.Tile, x: Argument, repeats: Given) -> Tensor:
     """The whole tensor repeated."""
     value = as_value(g, x, g.output_dtypes[0])
     if len(repeats) > rank(x):
@@ -47,24 +49,24 @@ def lower_tile(g: Builder, operation: dynamic_sizes.Tile, x: Argument, repeats: 
     return g.result(g.op("Tile", value, size_vector(g, _sizes(g, repeats))))
 
 
-@register_lowering(dynamic_sizes.Arange)
-def lower_arange(g: Builder, operation: dynamic_sizes.Arange, *bounds: Argument) -> Tensor:
+@register_lowering(size_operations.Arange)
+def lower_arange(g: Builder, operation: size_operations.Arange, *bounds: Argument) -> Tensor:
     """The numbers from start to stop."""
     return g.result(g.op("Range", *(as_value(g, x, g.output_dtypes[0]) for x in bounds)))
 
 
-@register_lowering(dynamic_sizes.GetItem)
+@register_lowering(size_operations.GetItem)
 def lower_get_item(
-    g: Builder, operation: dynamic_sizes.GetItem, x: Argument, key: Sequence[Tensor | tuple | int | None]
+    g: Builder, operation: size_operations.GetItem, x: Argument, key: Sequence[Tensor | tuple | int | None]
 ) -> Tensor:
     """x[key]."""
     x = as_tensor(g, x, g.output_dtypes[0])
     return get_item(g, x, [slice(*one) if isinstance(one, (tuple, list)) else one for one in key])
 
 
-@register_lowering(dynamic_sizes.Pad)
+@register_lowering(size_operations.Pad)
 def lower_pad(
-    g: Builder, operation: dynamic_sizes.Pad, x: Tensor, before: Given, after: Given, value: Argument
+    g: Builder, operation: size_operations.Pad, x: Tensor, before: Given, after: Given, value: Argument
 ) -> Tensor:
     """Axes made longer at both ends."""
     pairs = list(zip(_sizes(g, before), _sizes(g, after), strict=True))

@@ -91,7 +91,7 @@ def lower_fft2(g: Builder, operation: keras.Operation, x: Pair) -> list[Tensor]:
     return _transform_both_axes(g, x, inverse=False)
 
 
-@register_operation("ifft2", optional=True)
+@register_operation("ifft2")
 def lower_ifft2(g: Builder, operation: keras.Operation, x: Pair) -> list[Tensor]:
     """The inverse transform of complex numbers along the last two axes."""
     return _transform_both_axes(g, x, inverse=True)

@@ -24,7 +24,10 @@ ops = keras.ops
 def lower_extract_patches(g: Builder, operation: Any, images: Tensor) -> Tensor:
     """Patches as the channels of a smaller image or volume: (N, H, W, C) to (N, h, w, rows * columns * C)."""
     size, lengths = list(operation.size), images.shape[1:-1]
-    strides, dilations = per_axis(operation.strides, len(size)), per_axis(operation.dilation_rate, len(size))
+    strides, dilations = (
+        per_axis(operation.strides or size, len(size)),
+        per_axis(operation.dilation_rate, len(size)),
+    )
     is_tiling = strides == size and set(dilations) == {1} and images.rank == len(size) + 2
     if is_tiling and operation.data_format == "channels_last" and _divides(lengths, size):
         return _tiles(g, images, size)

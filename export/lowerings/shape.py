@@ -119,7 +119,7 @@ def lower_rearrange(
     return g.lower(rearrange, x, pattern, **axes_lengths)
 
 
-@register_operation("size", optional=True)
+@register_operation("size")
 def lower_size(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """The number of elements."""
     return g.result(scalar_of(g, product(g, *sizes_of(g, x))))

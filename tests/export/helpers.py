@@ -124,6 +124,15 @@ def check_operations(
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+def available(functions: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Those of functions by name that this version of Keras has; a name begins with that of its operation."""
+    return {
+        name: function
+        for name, function in functions.items()
+        if hasattr(keras.ops, name.split(maxsplit=1)[0])
+    }
+
+
 def operations(names: Iterable[str], **options: Any) -> dict[str, Callable[..., Any]]:
     """Operations of `keras.ops` by name, with options; those that this version of Keras doesn't have are left out."""
     return {

@@ -1,0 +1,59 @@
+"""What functions of keras.ops do while a layer's call is traced."""
+
+import threading
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from export.errors import UserError
+from export.trace import symbolic_sizes
+from tests.export.helpers import converted, run
+from tests.export.test_dynamic_sizes import Custom
+
+
+def test_functions_are_restored() -> None:
+    original = (ops.shape, ops.reshape, ops.numpy.zeros, keras.KerasTensor.__getitem__)
+    with symbolic_sizes():
+        assert ops.shape is not original[0]
+    assert (ops.shape, ops.reshape, ops.numpy.zeros, keras.KerasTensor.__getitem__) == original
+
+
+def test_other_threads_see_the_original_functions() -> None:
+    found: list[Any] = []
+    with symbolic_sizes():
+        thread = threading.Thread(target=lambda: found.append(ops.shape(keras.Input((4,)))))
+        thread.start()
+        thread.join(30)
+        assert ops.shape(np.zeros((2, 3))) == (2, 3)
+        assert isinstance(ops.shape(keras.Input((4,)))[0], keras.KerasTensor)
+    assert found == [(None, 4)]
+
+
+# Branches
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_cond_selects_a_branch(sign: int) -> None:
+    x = keras.Input((4,), name="x")
+    layer = Custom(
+        lambda layer, x: ops.cond(sign * ops.max(x) > 100, lambda: (x, None), lambda: (-x, None))[0]
+    )
+    (got,) = run(converted(keras.Model(x, layer(x))), 200 * np.ones((2, 4), "float32"))
+    np.testing.assert_array_equal(got, 200.0 * sign)
+
+
+def test_cond_with_branches_of_dynamic_sizes_is_unsupported() -> None:
+    x = keras.Input((None, 6), name="x")
+    layer = Custom(lambda layer, x: ops.cond(ops.max(x) > 0, lambda: x[:, :1], lambda: x))
+    with pytest.raises(UserError, match=r"ops\.cond with branches of dynamic sizes"):
+        converted(keras.Model(x, layer(x)))
+
+
+def test_switch_is_unsupported() -> None:
+    x = keras.Input((6,), name="x")
+    layer = Custom(lambda layer, x: ops.switch(0, [lambda one: x, lambda one: -x], x))
+    with pytest.raises(UserError, match=r"ops\.switch is unsupported; use ops\.where"):
+        converted(keras.Model(x, layer(x)))
