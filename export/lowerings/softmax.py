@@ -21,6 +21,7 @@ ZEROS_SINCE = (3, 14)
 
 def softmax(g: Builder, x: Tensor, axis: Axis = -1) -> Tensor:
     """exp(x), divided by its sum along a Keras axis, several, or all."""
+    x = _channels_in_place(g, x, axis)
     axes = sorted(g.axis(x, one) for one in normalize_axes(axis, x.rank))
     if len(axes) == 1:
         return g.like(x, g.op("Softmax", x.value, axis=axes[0]))
@@ -30,12 +31,19 @@ def softmax(g: Builder, x: Tensor, axis: Axis = -1) -> Tensor:
 
 def log_softmax(g: Builder, x: Tensor, axis: Axis = -1) -> Tensor:
     """The logarithm of the softmax."""
+    x = _channels_in_place(g, x, axis)
     axes = sorted(g.axis(x, one) for one in normalize_axes(axis, x.rank))
     if len(axes) == 1:
         return g.like(x, g.op("LogSoftmax", x.value, axis=axes[0]))
     shifted = g.op("Sub", x.value, g.reduce("ReduceMax", x.value, axes))
     total = g.reduce("ReduceSum", g.op("Exp", shifted), axes)
     return g.like(x, g.op("Sub", shifted, g.op("Log", total)))
+
+
+def _channels_in_place(g: Builder, x: Tensor, axis: Axis) -> Tensor:
+    """`x` in Keras' layout, if the axis is that of the channels."""
+    # onnxruntime's Softmax is more than twice as fast along the last axis, a transpose included.
+    return g.keras_layout(x) if normalize_axes(axis, x.rank) == [x.rank - 1] else x
 
 
 def sparsemax(g: Builder, x: Tensor, axis: int = -1) -> Tensor:
