@@ -40,10 +40,14 @@ def log_softmax(g: Builder, x: Tensor, axis: Axis = -1) -> Tensor:
     return g.like(x, g.op("Sub", shifted, g.op("Log", total)))
 
 
+def _is_of_channels(x: Tensor, axis: Axis) -> bool:
+    return normalize_axes(axis, x.rank) == [x.rank - 1]
+
+
 def _channels_in_place(g: Builder, x: Tensor, axis: Axis) -> Tensor:
     """`x` in Keras' layout, if the axis is that of the channels."""
     # onnxruntime's Softmax is more than twice as fast along the last axis, a transpose included.
-    return g.keras_layout(x) if normalize_axes(axis, x.rank) == [x.rank - 1] else x
+    return g.keras_layout(x) if _is_of_channels(x, axis) else x
 
 
 def sparsemax(g: Builder, x: Tensor, axis: int = -1) -> Tensor:
@@ -70,7 +74,7 @@ def lower_softmax(g: Builder, layer: keras.layers.Softmax, x: Tensor, mask: Tens
     """Softmax; positions where the mask is False get a probability of 0."""
     if mask is None:
         return softmax(g, x, layer.axis)
-    if mask.rank == x.rank:
+    if mask.rank == x.rank and not _is_of_channels(x, layer.axis):
         x, mask = g.same_layout([x, mask])
     else:
         x, mask = g.keras_layout(x), g.keras_layout(mask)
