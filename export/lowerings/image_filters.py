@@ -39,7 +39,7 @@ def _filter(g: Builder, x: ir.Value, channels: int, kernels: np.ndarray, padding
     return g.op("Conv", x, g.weight(weights, "kernel"), group=channels, **pads)
 
 
-@register_operation("gaussian_blur")
+@register_operation("gaussian_blur", optional=True)
 def lower_gaussian_blur(g: Builder, operation: keras.Operation, images: Tensor) -> Tensor:
     """Images filtered by a Gaussian window. Without a data format, Keras takes the channels to be last."""
     data_format = operation.data_format or "channels_last"

@@ -14,6 +14,7 @@ from tests.export.helpers import (
     converted,
     functional,
     in_either_layout,
+    kinds,
     random_array,
 )
 
@@ -64,3 +65,10 @@ def test_layouts(channels_first: bool) -> None:
         lambda x: ops.softmax(x) + ops.softmax(x, axis=1) + ops.log_softmax(x) + ops.sparsemax(x),
         channels_first,
     )
+
+
+@pytest.mark.parametrize("activation", ["softmax", "log_softmax"])
+def test_channels_of_an_image_are_last(activation: str) -> None:
+    operators = kinds(converted(functional((5, 6, 1), L.Conv2D(3, 2, activation=activation))))
+    assert operators[:3] == ["Reshape", "Conv", "Transpose"]
+    assert len(operators) == 4
