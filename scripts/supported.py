@@ -49,8 +49,6 @@ EXAMPLES: dict[str, tuple[Any, ...]] = {
     "Embedding": (lambda x: L.Embedding(9, 3)(x), ("int32", 6)),
     "GroupQueryAttention": (lambda x: L.GroupQueryAttention(3, 4, 2)(x, x), SEQUENCE),
     "GRUCell": (lambda x, h: L.GRUCell(3)(x, [h])[0], (5,), (3,)),
-    "HashedCrossing": (lambda x, y: L.HashedCrossing(7)((x, y)), ("int32", 1), ("int32", 1)),
-    "Hashing": (lambda x: L.Hashing(7)(x), ("int32", 5)),
     "Lambda": (lambda x: L.Lambda(lambda y: keras.ops.square(y) + 1)(x), SEQUENCE),
     "LSTMCell": (lambda x, h: L.LSTMCell(3)(x, [h, h])[0], (5,), (3,)),
     "Masking": (lambda x: L.Dense(2)(L.Masking()(x)), SEQUENCE),

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from export.builder import Builder, Tensor
 from export.errors import Unsupported
 from export.lowerings.categories import encode, refuse_sparse
+from export.lowerings.hashing import farmhash
 from export.lowerings.operands import as_int64, cast
 from export.lowerings.registry import register_lowering
 
@@ -45,9 +46,14 @@ def look_up(g: Builder, layer: Any, keys: ir.Value) -> ir.Value:
     indices = label_encoder(g, keys, table, default)
     if not several:
         return indices
-    if isinstance(layer, layers.StringLookup) or getattr(layer, "oov_method", "floormod") != "floormod":
+    if isinstance(layer, layers.StringLookup):
         raise Unsupported("more than one out-of-vocabulary index, chosen by a hash of the text")
-    rest = g.op("Mod", keys, as_int64(layer.num_oov_indices))
+    if getattr(layer, "oov_method", "floormod") == "floormod":
+        rest = g.op("Mod", keys, as_int64(layer.num_oov_indices))
+    elif layer.salt is None:
+        rest = farmhash(g, keys, layer.num_oov_indices)
+    else:
+        raise Unsupported("more than one out-of-vocabulary index with a salt, with which Keras takes SipHash")
     rest = g.op("Add", rest, as_int64(start)) if start else rest
     return g.op("Where", g.op("Equal", indices, as_int64(_UNKNOWN)), rest, indices)
 

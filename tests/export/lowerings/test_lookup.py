@@ -1,5 +1,6 @@
 """Lookups against Keras: in each output mode, with masks and what is not in the vocabulary, and back."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -45,6 +46,18 @@ def test_string_lookup(options: dict[str, Any], columns: int) -> None:
 def test_integer_lookup(options: dict[str, Any]) -> None:
     numbers = np.random.default_rng(1).choice(NUMBERS, (4, 5))
     compare(lookups(L.IntegerLookup, [11, 12, 14], **options), numbers)
+
+
+@pytest.mark.skipif(
+    "oov_method" not in inspect.signature(L.IntegerLookup).parameters, reason="newer than this Keras"
+)
+def test_hashed_out_of_vocabulary_indices() -> None:
+    numbers = np.random.default_rng(1).choice(NUMBERS, (4, 5))
+    hashed = {"num_oov_indices": 3, "oov_method": "farmhash"}
+    compare(lookups(L.IntegerLookup, [11, 12, 14], **hashed), numbers)
+    x = keras.Input((5,), dtype="int64")
+    with pytest.raises(UserError, match="with a salt, with which Keras takes SipHash"):
+        converted(keras.Model(x, L.IntegerLookup(vocabulary=[1], salt=[1, 2], **hashed)(x)))
 
 
 def test_lookup_without_an_index_for_other_words() -> None:
