@@ -91,7 +91,7 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
         cleanup_pass()(model)
     for value, (kind, shape) in zip(model.graph.outputs, outputs, strict=True):
         value.type, value.shape = kind, shape  # lost where an output was merged with an equal value
-    for node in model.graph:
+    for node in model.graph.all_nodes():
         for value in node.outputs:  # without types, the shapes that the passes used can't be written
             if not value.is_graph_output():
                 value.shape = None

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
-Attribute = int | float | str | Sequence[int] | Sequence[float] | ir.TensorProtocol | None
+Attribute = (
+    int | float | str | Sequence[int] | Sequence[float] | Sequence[str] | ir.TensorProtocol | ir.Graph | None
+)
 
 
 def add_constant(graph: ir.Graph, array: np.ndarray, name: str) -> ir.Value:

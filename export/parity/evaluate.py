@@ -177,18 +177,31 @@ class ReferenceEvaluator:
 def _in_float64(
     model: keras.Model, evaluate: Callable[[Inputs], list[np.ndarray]], arrays: Inputs
 ) -> list[np.ndarray]:
-    with in_float64(model):
+    exact = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
+    try:
+        with in_float64(model, eager=True):
+            outputs = evaluate(exact)
+    except NotExact:
+        raise
+    except Exception:  # TensorFlow has convolutions in channels-first layout in compiled functions alone
+        outputs = _compiled_in_float64(model, evaluate, exact)
+    wrong = next((x.dtype for x in outputs if x.dtype.kind == "f" and x.dtype != np.float64), None)
+    if wrong is not None:
+        raise NotExact(f"the model insists on {wrong}")
+    return outputs
+
+
+def _compiled_in_float64(
+    model: keras.Model, evaluate: Callable[[Inputs], list[np.ndarray]], exact: Inputs
+) -> list[np.ndarray]:
+    with in_float64(model, eager=False):
         try:
-            outputs = evaluate([a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays])
+            return evaluate(exact)
         except NotExact:
             raise
         except Exception as error:  # custom layers raise anything
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             raise NotExact(f"a layer fails in float64: {reason[:200]}") from error
-    wrong = next((x.dtype for x in outputs if x.dtype.kind == "f" and x.dtype != np.float64), None)
-    if wrong is not None:
-        raise NotExact(f"the model insists on {wrong}")
-    return outputs
 
 
 class _Walk:

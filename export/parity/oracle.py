@@ -111,8 +111,13 @@ def _nudged(rng: np.random.Generator, array: np.ndarray, nudge: float) -> np.nda
 
 
 @contextlib.contextmanager
-def in_float64(model: keras.Model) -> Iterator[None]:
+def in_float64(model: keras.Model, *, eager: bool = True) -> Iterator[None]:
     """Make every layer of a model compute in float64 on weights cast to it, until the context ends.
+
+    Args:
+        model: the model.
+        eager: have TensorFlow run its functions eagerly. Keras has XLA compile grouped convolutions, which takes 15
+            times as long in float64.
 
     Raises:
         NotExact: a layer is quantized, so that its integers are part of what it computes.
@@ -135,7 +140,7 @@ def in_float64(model: keras.Model) -> Iterator[None]:
             layer._dtype_policy = float64
         for tensor, _ in inputs:
             tensor._dtype = "float64"
-        with _backend_in_float64(), _Float64Scope(model.variables), AutocastScope("float64"):
+        with _backend_in_float64(eager), _Float64Scope(model.variables), AutocastScope("float64"):
             yield
     finally:
         for layer, policy in policies:
@@ -159,16 +164,13 @@ class _Float64Scope(keras.StatelessScope):
 
 
 @contextlib.contextmanager
-def _backend_in_float64() -> Iterator[None]:
-    """Let JAX use 64-bit numbers, and TensorFlow run its functions eagerly.
-
-    Keras has XLA compile grouped convolutions on TensorFlow, which takes 15 times as long in float64.
-    """
+def _backend_in_float64(eager: bool) -> Iterator[None]:
+    """Let JAX use 64-bit numbers, and TensorFlow run its functions eagerly or not."""
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         before = tf.config.functions_run_eagerly()
-        tf.config.run_functions_eagerly(True)
+        tf.config.run_functions_eagerly(eager)
         try:
             yield
         finally:

@@ -46,17 +46,18 @@ class LegalizePass(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         """Replace the GroupNorms first: each takes over the gamma and beta of the Affine that follows."""
-        graph, modified = model.graph, False
-        for node in list(graph):
-            group_norm = as_group_norm(node)
-            if group_norm is not None:
-                _legalize_group_norm(graph, group_norm, self.portable)
-                modified = True
-        for node in list(graph):
-            affine = as_affine(node)
-            if affine is not None:
-                _legalize_affine(graph, affine)
-                modified = True
+        modified = False
+        for graph in (model.graph, *model.graph.subgraphs()):
+            for node in list(graph):
+                group_norm = as_group_norm(node)
+                if group_norm is not None:
+                    _legalize_group_norm(graph, group_norm, self.portable)
+                    modified = True
+            for node in list(graph):
+                affine = as_affine(node)
+                if affine is not None:
+                    _legalize_affine(graph, affine)
+                    modified = True
         return ir.passes.PassResult(model, modified)
 
 

@@ -65,12 +65,6 @@ def test_unsupported_layer_alone_is_converted_by_tf2onnx() -> None:
     np.testing.assert_allclose(run(conversion, x)[0], model(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("layer", [L.LSTM, L.GRU])
-def test_recurrent_layers_take_the_tf2onnx_route(layer: Any) -> None:
-    model = functional((5, 3), layer(4, return_sequences=True), layer(4), L.Dense(2))
-    assert converted(model, route="auto").route == "tf2onnx"
-
-
 def test_supported_model_takes_the_direct_route_by_default() -> None:
     conversion = convert(functional((4,), L.Dense(3)))
     assert (conversion.route, conversion.reason) == ("direct", "")
