@@ -239,4 +239,11 @@ _register_operation("glu", glu, axis=-1)
 _register_operation("squareplus", squareplus, b=4.0)
 _register_operation("soft_shrink", BY_NAME["soft_shrink"], threshold=0.5)
 _register_operation("hard_shrink", BY_NAME["hard_shrink"], threshold=0.5)
-_register_operation("threshold", threshold_at, threshold=0.0, default_value=0.0)
+
+
+@register_operation("threshold")
+def lower_threshold(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
+    """keras.ops.threshold."""
+    if hasattr(operation, "default_value"):
+        return threshold_at(g, x, operation.threshold, operation.default_value)
+    return threshold_at(g, x, operation.threshold_value, operation.value)  # in Keras 3.8

@@ -101,7 +101,12 @@ def signbit(operation: keras.Operation, x: Symbol) -> Symbol:
 
 
 def isclose(
-    operation: keras.Operation, x1: Symbol, x2: Symbol, rtol: Symbol = 1e-5, atol: Symbol = 1e-8
+    operation: keras.Operation,
+    x1: Symbol,
+    x2: Symbol,
+    rtol: Symbol = 1e-5,
+    atol: Symbol = 1e-8,
+    equal_nan: bool = False,
 ) -> Symbol:
     """|x1 - x2| <= atol + rtol |x2|; integers are compared exactly."""
     dtype = keras.backend.result_type(*(getattr(x, "dtype", type(x)) for x in (x1, x2)))
@@ -109,7 +114,8 @@ def isclose(
     if "float" not in dtype:
         return ops.equal(x1, x2)
     close = ops.abs(x1 - x2) <= atol + rtol * ops.abs(x2)
-    return _or_both_nan(close, x1, x2) if operation.equal_nan else close
+    both_nan = getattr(operation, "equal_nan", equal_nan)  # an argument of the call in Keras 3.8
+    return _or_both_nan(close, x1, x2) if both_nan else close
 
 
 def allclose(operation: keras.Operation, x1: Symbol, x2: Symbol) -> Symbol:

@@ -42,9 +42,10 @@ def digitize(operation: keras.Operation, x: Symbol, bins: Symbol) -> Symbol:
     return ops.sum(ops.cast(below, "int32"), axis=-1)
 
 
-def searchsorted(operation: keras.Operation, sequence: Symbol, values: Symbol) -> Symbol:
+def searchsorted(operation: keras.Operation, sequence: Symbol, values: Symbol, side: str = "left") -> Symbol:
     """How many numbers of a sequence are smaller than a value, or not larger if the side is 'right'."""
-    compare: Any = ops.less if operation.side == "left" else ops.less_equal
+    side = getattr(operation, "side", side)  # an argument of the call in Keras 3.8
+    compare: Any = ops.less if side == "left" else ops.less_equal
     return ops.sum(ops.cast(compare(sequence, ops.expand_dims(values, -1)), "int32"), axis=-1)
 
 

@@ -116,9 +116,11 @@ def _index_of_extreme(op_type: str) -> LoweringFunction:
         value = g.op(
             op_type, value, axis=0 if axis is None else axis % x.rank, keepdims=int(operation.keepdims)
         )
-        if axis is None:
-            value = g.op("Reshape", value, as_int64(*[1] * len(g.output_shapes[0])))
-        return g.result(g.op("Cast", value, to=int(onnx_dtype(g.output_dtypes[0]))))
+        if axis is not None:
+            return g.result(g.op("Cast", value, to=int(onnx_dtype(g.output_dtypes[0]))))
+        shape = (1,) * len(g.output_shapes[0])
+        value = g.op("Reshape", value, as_int64(*shape))
+        return g.tensor(g.op("Cast", value, to=int(onnx_dtype(g.output_dtypes[0]))), shape)
 
     return lower
 

@@ -14,9 +14,9 @@ from export.lowerings.sizes import size_of, size_vector
 
 Axis = int | Sequence[int] | None
 
-MASKED_LOGIT = -1e9  # Keras' Softmax replaces masked logits by this
-# Since this version, Keras sets the probabilities of masked positions to 0 besides.
-ZEROS_SINCE = (3, 14)
+MASKED_LOGIT = -1e9
+# Versions of Keras since which masked logits are replaced, not lowered, and masked probabilities are set to 0 besides.
+REPLACED_SINCE, ZEROS_SINCE = (3, 13), (3, 14)
 
 
 def softmax(g: Builder, x: Tensor, axis: Axis = -1) -> Tensor:
@@ -78,11 +78,13 @@ def lower_softmax(g: Builder, layer: keras.layers.Softmax, x: Tensor, mask: Tens
         x, mask = g.same_layout([x, mask])
     else:
         x, mask = g.keras_layout(x), g.keras_layout(mask)
+    version = tuple(map(int, keras.__version__.split(".")[:2]))
+    if version < REPLACED_SINCE:
+        masked = g.op("Mul", g.op("Sub", 1.0, cast(g, mask, "float32")), MASKED_LOGIT)
+        return softmax(g, g.like(x, g.op("Add", x.value, masked)), layer.axis)
     kept = mask.value if mask.dtype == "bool" else g.op("Greater", cast(g, mask, "float32"), 0.5)
     result = softmax(g, g.like(x, g.op("Where", kept, x.value, MASKED_LOGIT)), layer.axis)
-    if tuple(map(int, keras.__version__.split(".")[:2])) < ZEROS_SINCE:
-        return result
-    return g.like(result, g.op("Where", kept, result.value, 0.0))
+    return result if version < ZEROS_SINCE else g.like(result, g.op("Where", kept, result.value, 0.0))
 
 
 def _operation(function: LoweringFunction) -> LoweringFunction:

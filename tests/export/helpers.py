@@ -12,6 +12,7 @@ from export.convert import Conversion, Options, convert
 from export.parity import check_parity
 from export.runtime import open_session
 
+KERAS = tuple(map(int, keras.__version__.split(".")[:2]))
 FORMATS = ["channels_last", "channels_first"]
 IMAGE_SHAPE = (5, 6, 4)
 CHANNELS = np.random.default_rng(5).uniform(0.5, 1.5, 4).astype("float32")  # a number for each channel

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from tests.export.helpers import check_operation, compare, in_either_layout, operations, random_array
+from tests.export.helpers import KERAS, check_operation, compare, in_either_layout, operations, random_array
 
 CASES: dict[str, Callable[[Any], Any]] = {
     "mean over images": lambda x: ops.mean(x, axis=(1, 2)),
@@ -36,8 +36,9 @@ def test_operation(name: str, channels_first: bool) -> None:
 
 
 FUNCTIONS = [
-    *("all", "any", "amax", "amin", "mean", "max", "min", "std", "var", "sum", "prod", "logsumexp"),
-    *("argmax", "argmin"),
+    *("all", "any", "amax", "amin", "mean", "max", "min", "std", "var", "sum", "prod"),
+    # Keras 3.8 takes no axis alone for them.
+    *(("logsumexp", "argmax", "argmin") if KERAS > (3, 8) else ()),
     *(["ptp"] if hasattr(ops, "ptp") else []),
 ]
 FLOATS = random_array(3, 4, 6)
