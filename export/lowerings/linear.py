@@ -6,6 +6,7 @@ import math
 
 import keras
 import numpy as np
+import onnx_ir as ir
 
 from export.builder import Builder, Shape, Tensor, is_float
 from export.errors import Unsupported
@@ -19,6 +20,7 @@ from export.lowerings.operands import (
     from_arithmetic,
 )
 from export.lowerings.registry import register_lowering, register_operation
+from export.lowerings.sizes import reshape_to, size_of
 
 layers = keras.layers
 
@@ -134,11 +136,18 @@ def _product_with_constant(
     rows = math.prod(matrix.shape[: len(summed)])
     value = x.value
     if len(summed) > 1:
-        value = g.reshape(value, (*x.shape[: len(kept)], rows))
+        value = _with_last_axes(g, value, x, len(kept), (rows,))
     value = g.op("MatMul", value, g.weight(matrix.reshape(rows, -1), "kernel"))
     if len(new) != 1:
-        value = g.reshape(value, shape)
+        value = _with_last_axes(g, value, x, len(kept), shape[len(kept) :])
     return g.tensor(value, shape)
+
+
+def _with_last_axes(g: Builder, value: ir.Value, x: Tensor, kept: int, last: Shape) -> ir.Value:
+    """Reshape to the first axes of `x` and last ones of known sizes."""
+    if x.shape[1:kept].count(None) <= 1:
+        return g.reshape(value, (*x.shape[:kept], *last))
+    return reshape_to(g, value, [size_of(g, x, axis) for axis in range(kept)] + [size or -1 for size in last])
 
 
 def _batched_product(

@@ -104,7 +104,7 @@ def test_layers(name: str, causal: bool, length: int | None) -> None:
     assert "Loop" not in kinds(conversion)
 
 
-@pytest.mark.parametrize("axes", [(1,), (2,)])
+@pytest.mark.parametrize("axes", [(1,), (2,), (1, 2)])
 def test_attention_axes(axes: tuple[int, ...]) -> None:
     x = keras.Input((4, 3, 5))
     converted(randomize(keras.Model(x, L.MultiHeadAttention(2, 3, attention_axes=axes)(x, x))))

@@ -87,3 +87,8 @@ def test_einsum(equation: str) -> None:
 
 def test_einsum_of_a_diagonal() -> None:
     compare({"einsum": lambda x: ops.einsum("bii->bi", x)}, random_array(2, 3, 3))
+
+
+def test_einsum_dense_over_several_dynamic_dimensions() -> None:
+    dense = L.EinsumDense("abcde,defg->abcfg", output_shape=(None, None, 2, 4), bias_axes="fg")
+    converted(functional((None, None, 3, 2), dense))
