@@ -14,6 +14,7 @@ in $KERASNORM_DATA or Keras' cache.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -144,7 +145,8 @@ def main() -> int:
     parser.add_argument("cases", nargs="*", metavar="CASE", choices=[[], *CASES], help="default: all")
     parser.add_argument("--faults", type=int, default=45, help="faults for each case (default: 45)")
     arguments = parser.parse_args()
-    record: dict[str, Any] = {"matters_above": MATTERS, "cases": {}}
+    earlier = json.loads(RECORD.read_text())["cases"] if arguments.cases else {}
+    record: dict[str, Any] = {"matters_above": MATTERS, "cases": earlier}
     for name in arguments.cases or CASES:
         start = time.monotonic()
         record["cases"][name] = result = measure(name, arguments.faults)
@@ -156,8 +158,7 @@ def main() -> int:
             print(
                 f"    missed: {row['fault']} ({row['effect']:.1e}); found with data: {row['found_with_data']}"
             )
-    if not arguments.cases:
-        write_json(RECORD, record)
+    write_json(RECORD, record)
     return 0
 
 

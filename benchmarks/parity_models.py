@@ -161,6 +161,22 @@ def group_features() -> Case:
     return replace(case, input_range=(-4.0, 4.0))
 
 
+def recurrent() -> Case:
+    """Token ids with padding, through masked LSTMs in both directions and a GRU."""
+    keras.utils.set_random_seed(8)
+    inputs = keras.Input((30,), dtype="int32", name="ids")
+    x = L.Embedding(200, 16, mask_zero=True, embeddings_initializer="normal")(inputs)
+    x = L.Bidirectional(L.LSTM(12, return_sequences=True))(x)
+    outputs = L.Dense(3, activation="softmax")(L.GRU(16)(x))
+
+    def padded(rng: np.random.Generator, count: int) -> Inputs:
+        lengths = rng.integers(5, 31, (count, 1))
+        ids = rng.integers(1, 200, (count, 30))
+        return [np.where(np.arange(30) < lengths, ids, 0).astype("int32")]
+
+    return of_layers(keras.Model(inputs, outputs), padded)
+
+
 CASES: dict[str, Callable[[], Case]] = {
     "bn, trained": lambda: trained("bn"),
     "ln, trained": lambda: trained("ln"),
@@ -172,4 +188,5 @@ CASES: dict[str, Callable[[], Case]] = {
     "text, 1,000 ids": text,
     "segmentation, dynamic sizes": segmentation,
     "group normalization, tanh": group_features,
+    "recurrent, masked": recurrent,
 }
