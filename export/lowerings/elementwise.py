@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import keras
 import numpy as np
 
 from export.builder import Builder, Shape, Tensor, is_float
+from export.errors import Unsupported
 from export.lowerings.operands import (
     Argument,
     align,
@@ -16,6 +18,7 @@ from export.lowerings.operands import (
     as_int64,
     cast,
     from_arithmetic,
+    operand_dtype,
 )
 from export.lowerings.registry import LoweringFunction, register_lowering, register_operation
 
@@ -95,7 +98,9 @@ register_operation("divide", "true_divide")(_arithmetic("Div", lambda c: (1 / c,
 
 def _merging(op_type: str) -> LoweringFunction:
     def lower(g: Builder, layer: keras.layers.Layer, tensors: Sequence[Tensor]) -> Tensor:
-        return fold(g, op_type, _of_one_rank(g, tensors))
+        # Keras declares the layer's own dtype, whatever the layer returns for integers.
+        dtype = g.output_dtypes[0] if any(is_float(x.dtype) for x in tensors) else operand_dtype(tensors)
+        return fold(replace(g, output_dtypes=(dtype,)), op_type, _of_one_rank(g, tensors))
 
     return lower
 
@@ -114,15 +119,17 @@ def _of_one_rank(g: Builder, tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 _add = _merging("Add")
-register_lowering(layers.Add, any_layout=True)(_add)
-register_lowering(layers.Subtract, any_layout=True)(_merging("Sub"))
-register_lowering(layers.Multiply, any_layout=True)(_merging("Mul"))
-register_lowering(layers.Maximum, any_layout=True)(_merging("Max"))
-register_lowering(layers.Minimum, any_layout=True)(_merging("Min"))
+register_lowering(layers.Add, any_layout=True, own_outputs=True)(_add)
+register_lowering(layers.Subtract, any_layout=True, own_outputs=True)(_merging("Sub"))
+register_lowering(layers.Multiply, any_layout=True, own_outputs=True)(_merging("Mul"))
+register_lowering(layers.Maximum, any_layout=True, own_outputs=True)(_merging("Max"))
+register_lowering(layers.Minimum, any_layout=True, own_outputs=True)(_merging("Min"))
 
 
 @register_lowering(layers.Average, any_layout=True)
 def lower_average(g: Builder, layer: keras.layers.Average, tensors: Sequence[Tensor]) -> Tensor:
     """Mean of several tensors."""
+    if not any(is_float(x.dtype) for x in tensors):
+        raise Unsupported("an average of integers, which Keras returns in float64")
     total = _add(g, layer, tensors)
     return g.like(total, g.op("Mul", total.value, 1 / len(tensors)))

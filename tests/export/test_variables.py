@@ -94,7 +94,7 @@ def test_huge_layer_before_an_unknown_one_is_not_built(tmp_path: Path) -> None:
         return json.dumps(changed)
 
     change_config(path, enlarge)
-    with pytest.raises(UserError, match="it needs a class that Keras does not have"):
+    with pytest.raises(UserError, match="it needs code that Keras does not have: Unknown"):
         load_model(path)
 
 

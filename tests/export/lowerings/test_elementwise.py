@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import onnx
 import pytest
 from keras import layers as L
 from keras import ops
@@ -78,3 +79,10 @@ def test_merging_layer_broadcasts() -> None:
 def test_merging_tensors_of_different_ranks() -> None:
     x, y = keras.Input((5, 6, 4)), keras.Input((4,))
     converted(keras.Model([x, y], [L.Multiply()([x, y]), L.Add()([y, L.Conv2D(4, 3, padding="same")(x)])]))
+
+
+@pytest.mark.parametrize("name", ["Add", "Subtract", "Multiply", "Maximum", "Minimum"])
+def test_merging_layers_of_integers_return_integers(name: str) -> None:
+    x, y = (keras.Input((5,), dtype="int32", name=one) for one in "xy")
+    conversion = converted(keras.Model([x, y], getattr(L, name)()([x, y])))
+    assert conversion.model.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.INT32

@@ -30,7 +30,9 @@ def check(model: keras.Model, *arrays: np.ndarray) -> None:
             np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize(
+    "data_format", ["channels_last", pytest.param("channels_first", marks=pytest.mark.slow)]
+)
 def test_interpolations(data_format: str) -> None:
     x = inputs = keras.Input(image_shape(data_format))
     outputs = [

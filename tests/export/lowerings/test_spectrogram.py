@@ -21,7 +21,9 @@ MEL: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", MEL)
+@pytest.mark.parametrize(
+    "name", [name if name == "default" else pytest.param(name, marks=pytest.mark.slow) for name in MEL]
+)
 def test_mel_spectrogram(name: str) -> None:
     options = {"fft_length": 32, "sequence_stride": 16, "num_mel_bins": 6, "sampling_rate": 1000, **MEL[name]}
     for shape in ((100,), (None,)):

@@ -16,8 +16,11 @@ LAYERS = [L.Conv1DTranspose, L.Conv2DTranspose, L.Conv3DTranspose]
 SIZES = (5, 4, 3)
 
 
+RANKS = [1, 2, pytest.param(3, marks=pytest.mark.slow)]  # volumes take seconds, and the same code
+
+
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("rank", RANKS)
 def test_kernels_and_strides(rank: int, padding: str) -> None:
     x = inputs = keras.Input((*SIZES[:rank], 2))
     outputs = [
@@ -39,7 +42,7 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("rank", RANKS)
 def test_output_padding_and_dilation(rank: int) -> None:
     x = inputs = keras.Input((*SIZES[:rank], 2))
     outputs = [LAYERS[rank - 1](3, 3, **options)(x) for options in OPTIONS]
@@ -49,7 +52,7 @@ def test_output_padding_and_dilation(rank: int) -> None:
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("rank", RANKS)
 def test_dynamic_sizes(rank: int, padding: str) -> None:
     layers = [LAYERS[rank - 1](3, kernel, strides=2, padding=padding) for kernel in (3, 2)]
     model = functional((*[None] * rank, 2), *layers)
@@ -59,7 +62,7 @@ def test_dynamic_sizes(rank: int, padding: str) -> None:
         np.testing.assert_allclose(run(conversion, x)[0], model(x), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("rank", RANKS)
 def test_channels_first(rank: int) -> None:
     # Keras can't compute some of these on a CPU, so the same layer on the transposed image is the reference.
     options: dict[str, Any] = {"strides": 2, "padding": "same"}
