@@ -12,9 +12,9 @@ import numpy as np
 from export.builder import Builder, Tensor
 from export.errors import Unsupported
 from export.lowerings.conv_lstm import recur_convolutional
-from export.lowerings.recurrent import recur, reverse
+from export.lowerings.recurrent import recur
 from export.lowerings.registry import register_lowering
-from export.lowerings.scan import Recurrence
+from export.lowerings.scan import Recurrence, reverse
 
 layers = keras.layers
 

@@ -13,21 +13,18 @@ from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 import onnx_ir as ir
 
 from export.builder import Builder, Tensor
 from export.lowerings.compaction import Compaction
-from export.lowerings.operands import as_int64
 from export.lowerings.recurrent_operators import operator_of
 from export.lowerings.registry import register_lowering
-from export.lowerings.scan import Recurrence, scan
+from export.lowerings.scan import Recurrence, reverse, scan
 
 layers = keras.layers
 
 Layer = Any  # a keras.layers.RNN
 State = Any  # a Tensor, or a structure of them
-BACKWARDS = (as_int64(-1), as_int64(np.iinfo(np.int64).min + 1))
 
 
 @register_lowering(layers.LSTM, layers.GRU, layers.SimpleRNN, layers.RNN)
@@ -107,9 +104,3 @@ def _run_operators(
         found += one.states
         x = one.sequence
     return replace(one, states=found)
-
-
-def reverse(g: Builder, x: Tensor) -> Tensor:
-    """A tensor with the order of time reversed."""
-    value = g.op("Slice", x.value, *BACKWARDS, as_int64(1), as_int64(-1))
-    return g.like(x, value)

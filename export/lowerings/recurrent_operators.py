@@ -20,7 +20,7 @@ import onnx_ir as ir
 
 from export.builder import Builder, Tensor
 from export.lowerings.operands import as_int64
-from export.lowerings.scan import Recurrence
+from export.lowerings.scan import Recurrence, reverse
 
 layers = keras.layers
 
@@ -100,16 +100,14 @@ class Operator:
             activation_beta=beta or None,
             **self.attributes,
         )
-        sequence = g.op("Transpose", g.op("Squeeze", values[0], as_int64(1)), perm=[1, 0, 2])
-        if backwards:
-            bounds = as_int64(-1), as_int64(np.iinfo(np.int64).min + 1)
-            sequence = g.op("Slice", sequence, *bounds, as_int64(1), as_int64(-1))
+        outputs = g.op("Transpose", g.op("Squeeze", values[0], as_int64(1)), perm=[1, 0, 2])
+        sequence = g.tensor(outputs, (*x.shape[:2], self.units), dtype="float32")
         ends = [g.op("Squeeze", value, as_int64(0)) for value in values[1:]]
         if lengths is not None and states is not None:  # onnxruntime returns zeros for a sequence of no steps
             none = g.op("Unsqueeze", g.op("Equal", lengths, np.array(0, np.int32)), as_int64(1))
             ends = [g.op("Where", none, old.value, end) for old, end in zip(states, ends, strict=True)]
         final = [g.tensor(end, (x.shape[0], self.units), dtype="float32") for end in ends]
-        return Recurrence(final[0], g.tensor(sequence, (*x.shape[:2], self.units), dtype="float32"), final)
+        return Recurrence(final[0], reverse(g, sequence) if backwards else sequence, final)
 
 
 def operator_of(cell: Any) -> Operator | None:

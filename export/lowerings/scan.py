@@ -71,7 +71,7 @@ def scan_steps(
         backwards: go from the last step to the first.
         zero_output_for_mask: the output is zero where the mask is False.
     """
-    body, inputs = _body(g), []
+    body = _body(g)
     carried = [_input(body, state.shape, state.dtype) for state in states]
     x_t = _input(body, (x.shape[0], *x.shape[2:]), x.dtype)
     output, new = step(body, x_t, carried)
@@ -115,6 +115,12 @@ def scan_steps(
     sequence = g.tensor(values[-1], shape, dtype=output.dtype)
     last = g.op("Gather", values[-1], np.array(-1, np.int64), axis=1)
     return Recurrence(g.tensor(last, output.shape, dtype=output.dtype), sequence, final)
+
+
+def reverse(g: Builder, x: Tensor) -> Tensor:
+    """A sequence with the order of time reversed."""
+    start, end = as_int64(-1), as_int64(np.iinfo(np.int64).min + 1)
+    return g.like(x, g.op("Slice", x.value, start, end, as_int64(1), as_int64(-1)))
 
 
 def _body(g: Builder) -> Builder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import keras
@@ -19,7 +20,7 @@ def lower_time_distributed(g: Builder, layer: Any, x: Tensor, mask: Tensor | Non
     """The layer on all steps at once: batch and time become one axis."""
     inner = layer.layer
     options = {}
-    if mask is not None and inner._call_has_mask_arg:
+    if mask is not None and "mask" in inspect.signature(inner.call).parameters:
         options["mask"] = _merged(g, mask)
     y = g.keras_layout(g.lower(inner, _merged(g, x), **options))
     batch_and_time = g.op("Slice", g.op("Shape", x.value), as_int64(0), as_int64(2))
