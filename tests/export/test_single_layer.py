@@ -66,12 +66,14 @@ def test_rest_of_the_graph_is_direct_and_folded() -> None:
     assert len(conversion.folds.folded) == 2
 
 
+@pytest.mark.slow
 def test_layer_within_a_custom_layer() -> None:
     conversion = converted(functional((5, 3), Around(name="around"), Sums(name="last")), route="auto")
     assert conversion.reason.startswith("layer 'around/within' (Sums): ")
     assert "; layer 'last' (Sums): " in conversion.reason
 
 
+@pytest.mark.slow
 def test_several_inputs_and_outputs() -> None:
     a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
     outputs = SumAndDifference()({"a": L.Dense(4)(a), "b": b})
@@ -89,6 +91,7 @@ def test_masks_go_through() -> None:
     assert check_parity(model, conversion, data=[ids]).passed
 
 
+@pytest.mark.slow
 def test_dynamic_length() -> None:
     conversion = converted(functional((None, 3), Sums(), L.Dense(2)), route="auto")
     for length in (1, 5):
@@ -108,6 +111,7 @@ def test_route_direct_converts_nothing_by_tf2onnx() -> None:
         convert(functional((5, 3), Sums(name="sums")), Options(route="direct"))
 
 
+@pytest.mark.slow
 def test_higher_opset_than_that_of_tf2onnx() -> None:
     conversion = converted(functional((5, 3), L.Dense(4), Sums()), route="auto", portable=True)
     assert (conversion.route, conversion.opset) == ("mixed", 21)
