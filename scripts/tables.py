@@ -233,6 +233,29 @@ def faults_table() -> str:
     return "\n".join(lines)
 
 
+def designs_table() -> str:
+    """Common designs against Keras' own export."""
+    lines = [
+        "| design | nodes (Keras' export) | conversion | batch 1 | batch 32 |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    designs = json.loads((ROOT / "results/bench/designs.json").read_text())["designs"]
+    for name, design in designs.items():
+        keras, speed = design["keras"], design["speed"]
+        if "error" in keras:
+            cells = [
+                f"{design['nodes']} (fails)",
+                "",
+                *(f"{speed[n]['ours_ms']:.2f} ms" for n in ("1", "32")),
+            ]
+        else:
+            faster = keras["conversion_s"] / design["conversion_s"]
+            cells = [f"{design['nodes']} ({keras['nodes']})", f"{faster:.0f}x"]
+            cells += [f"{speed[n]['ours_ms']:.2f} ms, **{speed[n]['ratio']:.2f}x**" for n in ("1", "32")]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def parity_of_applications_table() -> str:
     """The parity check on the architectures of keras.applications, with logits."""
     lines = [
@@ -281,6 +304,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "speed": speed_table,
         "agreement": agreement_table,
         "int8": int8_table,
+        "designs": designs_table,
     },
     "docs/export/applications.md": {"applications": applications_table},
 }

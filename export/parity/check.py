@@ -156,9 +156,9 @@ class _Check:
             return
         exact, errors = self.oracle.truth(arrays, keras_outputs)
         is_degenerate = feed.kind in NUDGES
-        moves = (
-            self.oracle.movement(arrays, exact, NUDGES[feed.kind]) if is_degenerate else [0.0] * len(exact)
-        )
+        moves = [0.0] * len(exact)
+        if is_degenerate or feed.kind == OUT_OF_RANGE:
+            moves = self.oracle.movement(arrays, exact, NUDGES.get(feed.kind, Oracle.NUDGE))
         for tensor, t, k, error, move in zip(self.tensors, exact, keras_outputs, errors, moves, strict=True):
             jump = float("inf") if is_degenerate else self.jump
             truth = self.truths.setdefault((tensor, feed.kind), Truth(unit_of(k.dtype), jump))

@@ -9,7 +9,8 @@ For one output, on inputs of one kind, with
     u  2^-23, a unit in the last place of a float32 (2^-10 for an output in float16, 2^-7 in bfloat16)
     E  the error of Keras' own arithmetic, max |k - t|; at least s times E / s of the regular inputs with the most rows,
        since a maximum over few numbers is sometimes small by luck
-    m  for degenerate inputs, how far t moves when the inputs change in their last places; otherwise 0
+    m  for inputs that the model wasn't made for, degenerate or out of range, how far t moves when they change in their
+       last places; otherwise 0
 
 the graph passes where, for every number,
 
