@@ -16,7 +16,7 @@ from export.lowerings.activation import activate
 from export.lowerings.operands import as_int64
 from export.lowerings.recurrent import initial_states, outputs_of
 from export.lowerings.registry import register_lowering
-from export.lowerings.scan import Recurrence, scan_steps
+from export.lowerings.scan import Recurrence, scan_steps, zeros_for_rows
 
 layers = keras.layers
 
@@ -40,7 +40,7 @@ def recur_convolutional(
     given = initial_states(g, layer, x, initial_state)
     shape = (x.shape[0], cell.filters, *size)
     if given is None:
-        states = [_zeros(g, gates, shape) for _ in range(2)]
+        states = [zeros_for_rows(g, gates, shape[1:], "float32") for _ in range(2)]
     else:
         states = [_to_channels_first(g, state, shape) if last else state for state in given]
     kernel = np.asarray(cell.recurrent_kernel)
@@ -91,12 +91,6 @@ def _input_gates(g: Builder, cell: Any, x: Tensor) -> Tensor:
     batch_and_time = g.op("Slice", g.op("Shape", x.value), as_int64(0), as_int64(2))
     target = g.op("Concat", batch_and_time, as_int64(*(size or 0 for size in sizes)), axis=0)
     return g.tensor(g.op("Reshape", y.value, target), (*x.shape[:2], *sizes), dtype="float32")
-
-
-def _zeros(g: Builder, gates: Tensor, shape: tuple[int | None, ...]) -> Tensor:
-    batch = g.op("Slice", g.op("Shape", gates.value), as_int64(0), as_int64(1))
-    sizes = g.op("Concat", batch, as_int64(*(size or 0 for size in shape[1:])), axis=0)
-    return g.tensor(g.op("Expand", np.float32(0), sizes), shape, dtype="float32")
 
 
 def _to_channels_first(g: Builder, x: Tensor, shape: tuple[int | None, ...]) -> Tensor:

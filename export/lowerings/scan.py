@@ -14,6 +14,7 @@ import onnx_ir as ir
 from export.builder import Builder, Shape, Tensor, onnx_dtype
 from export.errors import Unsupported
 from export.lowerings.operands import as_int64
+from export.lowerings.sizes import size_of, size_vector
 
 # Called as `step(body, x_t, states)` with the builder of the body; returns the output and the new states.
 Step = Callable[[Builder, Tensor, list[Tensor]], tuple[Tensor, list[Tensor]]]
@@ -90,7 +91,7 @@ def scan_steps(
             for one, old in zip([*new, output], [*carried, *previous], strict=True)
         ]
         new, output = keep[:-1], keep[-1]
-        initial.append(_zeros(g, x, output.shape[1:], output.dtype))
+        initial.append(zeros_for_rows(g, x, output.shape[1:], output.dtype).value)
         inputs.append(mask.value)
         shown = _keep(body, mask_t, output, None) if zero_output_for_mask else output
         results = [*new, output, shown]
@@ -147,8 +148,8 @@ def _keep(body: Builder, mask: Tensor, x: Tensor, otherwise: Tensor | None) -> T
     return body.tensor(body.op("Where", condition, x.value, other), x.shape, dtype=x.dtype)
 
 
-def _zeros(g: Builder, x: Tensor, shape: Shape, dtype: str) -> ir.Value:
+def zeros_for_rows(g: Builder, x: Tensor, shape: Shape, dtype: str) -> Tensor:
     """Zeros of a shape for each row of `x`."""
-    batch = g.op("Slice", g.op("Shape", x.value), as_int64(0), as_int64(1))
-    sizes = g.op("Concat", batch, as_int64(*(size or 0 for size in shape)), axis=0)
-    return g.op("Expand", np.zeros((), onnx_dtype(dtype).numpy()), sizes)
+    sizes = size_vector(g, [size_of(g, x, 0), *(size or 0 for size in shape)])
+    value = g.op("Expand", np.zeros((), onnx_dtype(dtype).numpy()), sizes)
+    return g.tensor(value, (x.shape[0], *shape), dtype=dtype)
