@@ -17,6 +17,7 @@ from export.lowerings.operands import as_int64
 from export.lowerings.recurrent import initial_states, outputs_of
 from export.lowerings.registry import register_lowering
 from export.lowerings.scan import Recurrence, scan_steps, zeros_for_rows
+from export.lowerings.sizes import reshape_to, sizes_of
 
 layers = keras.layers
 
@@ -88,9 +89,8 @@ def _input_gates(g: Builder, cell: Any, x: Tensor) -> Tensor:
     if axis == -1:
         y = g.channels_first(y)
     sizes = y.onnx_shape[1:]
-    batch_and_time = g.op("Slice", g.op("Shape", x.value), as_int64(0), as_int64(2))
-    target = g.op("Concat", batch_and_time, as_int64(*(size or 0 for size in sizes)), axis=0)
-    return g.tensor(g.op("Reshape", y.value, target), (*x.shape[:2], *sizes), dtype="float32")
+    value = reshape_to(g, y.value, [*sizes_of(g, x)[:2], *(size or 0 for size in sizes)])
+    return g.tensor(value, (*x.shape[:2], *sizes), dtype="float32")
 
 
 def _to_channels_first(g: Builder, x: Tensor, shape: tuple[int | None, ...]) -> Tensor:
