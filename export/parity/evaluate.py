@@ -15,7 +15,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.keras_graph import functional, interpret, masked_inputs
+from export.errors import reason_of
+from export.keras_graph import functional, graph_of, has_graph, interpret, masked_inputs
 from export.parity.oracle import Inputs, NotExact, in_float64
 
 # A call within a model: the id of its first output, after those of the calls of the models that it is in.
@@ -86,7 +87,7 @@ def _keras_class(operation: Any) -> str:
 
 
 def _graph(operation: Any) -> Any | None:
-    return functional(operation) if isinstance(operation, keras.Model) else None
+    return functional(operation) if isinstance(operation, keras.Model) and has_graph(operation) else None
 
 
 @dataclass
@@ -145,9 +146,7 @@ class Evaluator:
         return called
 
     def _call(self, arrays: Inputs) -> list[Any]:
-        graph = functional(self.model)
-        structure = self.model.inputs if graph is None else graph.input  # a tensor, a list or a dict of them
-        structured = keras.tree.pack_sequence_as(structure, arrays) if graph or len(arrays) > 1 else arrays[0]
+        structured = keras.tree.pack_sequence_as(graph_of(self.model).input, arrays)
         return keras.tree.flatten(self.model(structured, training=False))
 
 
@@ -200,8 +199,8 @@ def _compiled_in_float64(
         except NotExact:
             raise
         except Exception as error:  # custom layers raise anything
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise NotExact(f"a layer fails in float64: {reason[:200]}") from error
+            reason = reason_of(error)
+            raise NotExact(f"a layer fails in float64: {reason}") from error
 
 
 class _Walk:
