@@ -81,16 +81,15 @@ def _finish(conversion: Conversion, model: keras.Model) -> Conversion:
         except Exception as error:  # onnx's checker and shape inference have errors without a common base
             message = reason_of(error)
             node = _node_in_question(conversion.model, str(error))
+            where = f"onnx refuses at {node}: {message}"
             if conversion.route == "direct":
-                cause = (
-                    "a lowering, there or in a preceding layer, writes another shape or operator than it must"
+                text = (
+                    f"the direct route made a graph that {where}; a lowering, there or in a preceding layer, writes "
+                    "another shape or operator than it must"
                 )
             else:
-                cause = f"a lowering would avoid that route: {conversion.reason}"
-            raise UserError(
-                f"model {model.name!r}: the {conversion.route} route made a graph that onnx refuses at {node}: "
-                f"{message}; {cause}"
-            ) from error
+                text = f"{conversion.reason}; tf2onnx made a graph that {where}"
+            raise UserError(f"model {model.name!r}: {text}") from error
     return conversion
 
 

@@ -16,6 +16,7 @@ from keras.src.models.functional import Functional
 from keras.src.utils.backend_utils import DynamicBackend
 
 from export.errors import Unsupported, reason_of
+from export.random_numbers import random_numbers_of, recorded_by
 from export.trace import symbolic_sizes
 
 # Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
@@ -227,7 +228,9 @@ def trace(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) ->
         Unsupported: the function computes something without `keras.ops`.
     """
     try:
-        with _variables_defer_to_symbols(), symbolic_sizes():
+        symbols = (x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor))
+        random_numbers = random_numbers_of(recorded_by(next(symbols, None)))
+        with _variables_defer_to_symbols(), symbolic_sizes(), random_numbers:
             return function(*args, **kwargs)
     except Unsupported:  # of a function that a lowering composes
         raise

@@ -37,7 +37,7 @@ class SizeOf(keras.Operation):
         return ops.shape(x)[self.axis]
 
 
-class _OfKnownShape(keras.Operation):
+class OfKnownShape(keras.Operation):
     """An operation whose output has a shape and a dtype that its caller knows; None for a dynamic dimension."""
 
     def __init__(self, shape: Sequence[int | None], dtype: str) -> None:
@@ -50,7 +50,7 @@ class _OfKnownShape(keras.Operation):
         return keras.KerasTensor(self.shape, self.dtype)
 
 
-class Reshape(_OfKnownShape):
+class Reshape(OfKnownShape):
     """(x, sizes): reshape to sizes. 0 copies the size at the same position, -1 is what remains."""
 
     def call(self, x: Any, sizes: Sequence[Any]) -> Any:
@@ -60,7 +60,7 @@ class Reshape(_OfKnownShape):
         )
 
 
-class BroadcastTo(_OfKnownShape):
+class BroadcastTo(OfKnownShape):
     """(x, sizes): axes of size 1 repeated to sizes. 1 leaves an axis as it is."""
 
     def call(self, x: Any, sizes: Sequence[Any]) -> Any:
@@ -70,7 +70,7 @@ class BroadcastTo(_OfKnownShape):
         return ops.broadcast_to(x, [old if _is(new, 1) else new for old, new in zip(own, sizes, strict=True)])
 
 
-class Tile(_OfKnownShape):
+class Tile(OfKnownShape):
     """(x, repeats): the whole tensor repeated along each axis."""
 
     def call(self, x: Any, repeats: Sequence[Any]) -> Any:
@@ -78,7 +78,7 @@ class Tile(_OfKnownShape):
         return ops.tile(x, _numbers(repeats))
 
 
-class Arange(_OfKnownShape):
+class Arange(OfKnownShape):
     """(start, stop, step): the numbers from start to stop."""
 
     def call(self, start: Any, stop: Any, step: Any) -> Any:
@@ -86,7 +86,7 @@ class Arange(_OfKnownShape):
         return ops.arange(*_numbers((start, stop, step)), dtype=self.dtype)
 
 
-class GetItem(_OfKnownShape):
+class GetItem(OfKnownShape):
     """(x, key): x[key], where a tuple (start, stop, step) stands for a slice."""
 
     def call(self, x: Any, key: Sequence[Any]) -> Any:
@@ -94,7 +94,7 @@ class GetItem(_OfKnownShape):
         return x[tuple(slice(*_numbers(one)) if isinstance(one, tuple) else _number(one) for one in key)]
 
 
-class Pad(_OfKnownShape):
+class Pad(OfKnownShape):
     """(x, before, after, value): axes made longer at both ends."""
 
     def __init__(self, shape: Sequence[int | None], dtype: str, mode: str) -> None:

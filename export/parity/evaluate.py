@@ -18,6 +18,7 @@ import numpy as np
 from export.errors import reason_of
 from export.keras_graph import functional, graph_of, has_graph, interpret, masked_inputs
 from export.parity.oracle import Inputs, NotExact, in_float64
+from export.random_numbers import fixed_float64_numbers, fixed_numbers, random_numbers_of
 
 # A call within a model: the id of its first output, after those of the calls of the models that it is in.
 Path = tuple[int, ...]
@@ -114,7 +115,7 @@ class Evaluator:
 
     def __call__(self, arrays: Inputs, scope: keras.StatelessScope | None = None) -> list[np.ndarray]:
         """Evaluate in the model's own precision, without a change of its state."""
-        with scope or keras.StatelessScope():
+        with scope or keras.StatelessScope(), random_numbers_of(fixed_numbers):
             if self._by_nodes is None:
                 return self._first(arrays)
             return _numpy(
@@ -161,7 +162,7 @@ class ReferenceEvaluator:
 
     def __call__(self, arrays: Inputs, scope: keras.StatelessScope | None = None) -> list[np.ndarray]:
         """Evaluate in the model's own precision, without a change of its state."""
-        with scope or keras.StatelessScope():
+        with scope or keras.StatelessScope(), random_numbers_of(fixed_numbers):
             return self.reference(arrays)
 
     def exactly(self, arrays: Inputs) -> list[np.ndarray]:
@@ -178,7 +179,7 @@ def _in_float64(
 ) -> list[np.ndarray]:
     exact = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
     try:
-        with in_float64(model, eager=True):
+        with in_float64(model, eager=True), random_numbers_of(fixed_float64_numbers):
             outputs = evaluate(exact)
     except NotExact:
         raise
@@ -193,7 +194,7 @@ def _in_float64(
 def _compiled_in_float64(
     model: keras.Model, evaluate: Callable[[Inputs], list[np.ndarray]], exact: Inputs
 ) -> list[np.ndarray]:
-    with in_float64(model, eager=False):
+    with in_float64(model, eager=False), random_numbers_of(fixed_float64_numbers):
         try:
             return evaluate(exact)
         except NotExact:
