@@ -168,8 +168,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(escape(f"not folded: {line}"))
     if conversion.reason:
         print(escape(f"converted by tf2onnx: {conversion.reason}"))
+    size = sum(file.stat().st_size for file in done.files)
     summary = (
-        f"{done.path}: {len(conversion.model.graph.node)} nodes, {done.path.stat().st_size:,} bytes, opset "
+        f"{' and '.join(map(str, done.files))}: {len(conversion.proto.graph.node)} nodes, {size:,} bytes, opset "
         f"{conversion.opset}, route {conversion.route}, largest difference {done.parity.max_abs:.1e}; "
         f"report: {report_path(done.path)}, and {evidence_path(done.path).name} for export.verify"
     )

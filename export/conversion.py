@@ -9,6 +9,7 @@ import onnx
 
 from export.errors import UserError
 from export.passes.outcome import FoldReport
+from export.weights_file import WeightsFile
 
 if TYPE_CHECKING:
     from export.lowerings.registry import Registry
@@ -68,7 +69,7 @@ class Conversion:
     """A converted model.
 
     Attributes:
-        model: the ONNX model.
+        proto: the ONNX model; without its large weights as long as `weights` has them.
         options: how it was converted.
         route: 'direct', 'mixed' if tf2onnx converted some of the layers, or 'tf2onnx'.
         inputs: name of each input of the graph, in Keras' order.
@@ -77,9 +78,10 @@ class Conversion:
         reason: why the route is mixed or tf2onnx; empty for direct.
         folds: what was folded, and what was not.
         layers: with `convert_layerwise`, the Keras layer of each output.
+        weights: the file with the large weights, or None.
     """
 
-    model: onnx.ModelProto
+    proto: onnx.ModelProto
     options: Options
     route: str
     inputs: list[str]
@@ -88,8 +90,17 @@ class Conversion:
     reason: str = ""
     folds: FoldReport = field(default_factory=FoldReport)
     layers: list[str] = field(default_factory=list)
+    weights: WeightsFile | None = None
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The ONNX model with all of its weights, in memory."""
+        if self.weights is not None:
+            self.weights.load_into(self.proto)
+            self.weights = None
+        return self.proto
 
     @property
     def opset(self) -> int:
         """Version of the standard operators."""
-        return next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
+        return next(entry.version for entry in self.proto.opset_import if entry.domain in ("", "ai.onnx"))

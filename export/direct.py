@@ -22,6 +22,7 @@ from export.passes.pad_into_window import PadIntoWindowPass
 from export.passes.simplify_layout import SimplifyLayoutPass
 from export.signature import input_names, is_nchw, named_dimensions, output_names, takes_uint8
 from export.single_layer import SingleLayers
+from export.weights_file import WeightsFile
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,18 @@ class DirectGraph:
     """An ONNX model that the direct route made.
 
     Attributes:
-        model: the ONNX model, without metadata.
+        model: the ONNX model, without metadata; without its large weights if `weights` has them.
         folds: what was folded, and what was not.
         by_tf2onnx: the layers that tf2onnx converted, each with the reason.
         layers: with `layerwise`, the Keras layer of each output.
+        weights: the file with the large weights, or None.
     """
 
     model: onnx.ModelProto
     folds: FoldReport
     by_tf2onnx: list[str]
     layers: list[str]
+    weights: WeightsFile | None
 
 
 def convert_direct(model: keras.Model, options: Options, layerwise: bool = False) -> DirectGraph:
@@ -85,7 +88,8 @@ def _convert(model: keras.Model, options: Options, layerwise: bool, opset: int) 
     ir_model = ir.Model(g.graph, ir_version=_ir_version(g.opset), producer_name="kerasnorm")
     report = _run_passes(ir_model, options, layerwise)
     by_tf2onnx = single_layers.reasons if single_layers is not None else []
-    return DirectGraph(ir.to_proto(ir_model), report, by_tf2onnx, [name for name, _ in observed])
+    weights = WeightsFile.of(ir_model)
+    return DirectGraph(ir.to_proto(ir_model), report, by_tf2onnx, [name for name, _ in observed], weights)
 
 
 def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldReport:

@@ -13,7 +13,7 @@ from export.conversion import Conversion, Options
 from export.convert import convert, convert_layerwise
 from export.errors import KerasnormError, ParityError
 from export.evidence import write_evidence
-from export.files import write_json, write_whole
+from export.files import write_json
 from export.interface import with_inputs
 from export.keras_graph import layer_outputs
 from export.metadata import count_nodes, set_metadata
@@ -27,6 +27,7 @@ from export.parity import (
     parity_text,
     report_path,
 )
+from export.weights_file import write_model
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class Exported:
         path: the ONNX file.
         conversion: the conversion.
         parity: the result of the parity check.
+        files: the ONNX file, and that of its weights if the model is larger than 2 GB.
     """
 
     path: Path
     conversion: Conversion
     parity: Parity
+    files: list[Path]
 
 
 def export_model(
@@ -97,13 +100,12 @@ def export_model(
             f"was written; {advice(model, conversion, parity)}",
             parity,
         )
-    set_metadata(conversion.model, {"parity": parity_text(parity)})
-    content = conversion.model.SerializeToString()
-    write_whole(path, lambda temporary: temporary.write_bytes(content))
+    set_metadata(conversion.proto, {"parity": parity_text(parity)})
+    files = write_model(path, conversion.proto, conversion.weights)
     write_json(report or report_path(path), as_json(conversion, parity))
     if check is not None:
         write_evidence(check, parity.examples, parity.oracle)
-    return Exported(path, conversion, parity)
+    return Exported(path, conversion, parity, files)
 
 
 def as_json(conversion: Conversion, parity: Parity) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def as_json(conversion: Conversion, parity: Parity) -> dict[str, Any]:
         "route": conversion.route,
         "route_reason": conversion.reason,
         "opset": conversion.opset,
-        "nodes": count_nodes(conversion.model),
+        "nodes": count_nodes(conversion.proto),
         "folded": [str(fold) for fold in conversion.folds.folded],
         "not_folded": [str(refusal) for refusal in conversion.folds.refused],
     }

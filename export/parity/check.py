@@ -23,7 +23,7 @@ from export.parity.oracle import Inputs, Oracle
 from export.parity.plan import BATCHES, OUT_OF_RANGE, QUICK_BATCHES, Feed, computes, plan
 from export.parity.random_numbers import random_outputs, with_fixed_numbers
 from export.parity.report import LOGITS, OUTPUT, Difference, Parity
-from export.runtime import open_session
+from export.weights_file import open_graph
 
 # Called after each batch: rows done, rows in all.
 Progress = Callable[[int, int], None]
@@ -78,10 +78,11 @@ def check_parity(
     feeds = plan(model, source_of_inputs, evaluator, sizes, quick=quick)
     if data is not None:
         _run_keras(evaluator, feeds[0], model)  # tells whether the model has logits
-    with with_fixed_numbers(conversion.model):
-        with with_logits(conversion.model, evaluator.heads) as logits:
-            with_logits_session = open_session(conversion.model.SerializeToString(), optimize=False)
-        optimized = open_session(conversion.model.SerializeToString())
+    proto, weights = conversion.proto, conversion.weights
+    with with_fixed_numbers(proto):
+        with with_logits(proto, evaluator.heads) as logits:
+            with_logits_session = open_graph(proto, weights, optimize=False)
+        optimized = open_graph(proto, weights)
     check = _Check(
         conversion,
         evaluator,
@@ -90,7 +91,7 @@ def check_parity(
         jump_of(layer.compute_dtype for layer in model._flatten_layers()),
         {"off": (with_logits_session, logits), "on": (optimized, [])},
     )
-    if random_outputs(conversion.model):
+    if random_outputs(proto):
         check.notes.append("random numbers were replaced by fixed ones, in Keras and in the graph")
     done, total = 0, sum(feed.rows for feed in feeds)
     for feed in feeds:
@@ -183,8 +184,8 @@ class _Check:
                     )  # users know the outputs' sizes alone
                     deviation.add(got[tensor], t, k, self.truths[tensor, feed.kind], tolerance)
         if feed.is_regular and len(self.examples) < EXAMPLES:
-            graph_names = [output.name for output in self.conversion.model.graph.output]
-            random = random_outputs(self.conversion.model)
+            graph_names = [output.name for output in self.conversion.proto.graph.output]
+            random = random_outputs(self.conversion.proto)
             outputs = {name: x for name, x in zip(graph_names, exact, strict=False) if name not in random}
             if outputs:
                 self.examples.append(Example(feed.kind, fed, outputs, {}))
@@ -252,7 +253,7 @@ class _Check:
         result = []
         for example in self.examples:
             allowed = {}
-            graph_names = [output.name for output in self.conversion.model.graph.output]
+            graph_names = [output.name for output in self.conversion.proto.graph.output]
             for graph_name, name in zip(graph_names, self.conversion.outputs, strict=False):
                 if graph_name not in example.outputs:
                     continue
