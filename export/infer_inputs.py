@@ -113,15 +113,14 @@ class Reader:
     def _of_arrays(self, path: str, inputs: dict[str, np.ndarray]) -> Rows:
         if self.images is None or self.as_values:
             return self._rows(path, inputs)
-        ((name, pixels),) = inputs.items()
-        if pixels.ndim == 3:
-            pixels = pixels[..., np.newaxis]
+        ((name, array),) = inputs.items()
+        pixels = array[..., np.newaxis] if array.ndim == 3 else array
         sizes = self.images.value.shape[1:]
         fits = pixels.ndim == 4 and pixels.dtype.kind in "uif"
         if not fits or any(
             size not in (None, got) for size, got in zip(sizes, pixels.shape[1:], strict=True)
         ):
-            raise UserError(f"{path}: expected {self.images.value}, got {pixels.dtype} {pixels.shape}")
+            raise UserError(f"{path}: expected {self.images.value}, got {array.dtype} {array.shape}")
         hint = self.images.check_pixels(pixels, path)
         if self.invert:
             pixels = 255 - (pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32))

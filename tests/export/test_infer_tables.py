@@ -72,7 +72,10 @@ def test_columns_by_name_or_by_choice(text: str, columns: tuple[str, ...], tmp_p
         ("", r"expected a table with the names of its columns in the first line, got an empty one"),
         ("1,2\n3,4\n", "expected the names of the columns in the first line, got numbers; add the names"),
         ("a,a\n1,2\n", "expected columns of different names, got two named 'a'"),
-        ("a,b,c\n1,2,3\n", r"expected 2 columns \(2 for 'x'\), got 3: a, b, c; choose them with --columns"),
+        (
+            "a,b,c\n1,2,3\n",
+            r"expected columns for the inputs \(2 for 'x'\), got 3: a, b, c; choose them with --columns",
+        ),
         ("a,b\n1,2\n3\n", "expected 2 cells in line 3, got 1"),
         ("a,b\n1,\n", "expected a number that float32 can hold in line 2, column 'b', got ''"),
         ("a,b\n1,2\n\n1_0,2\n", "in line 4, column 'a', got '1_0'"),
@@ -120,7 +123,7 @@ def test_unusable_tables_for_several_inputs(text: str, message: str, tmp_path: P
             r"input 'x' of float32 \(n, None\) has no fixed number of col",
         ),
         (VECTOR, ("a", "z"), "expected a column 'z', got a, b"),
-        (MIXED, ("a", "b"), "expected 4 columns .*, got 2: a, b"),
+        (MIXED, ("a", "b"), "expected columns for the inputs .*, got 2: a, b"),
     ],
 )
 def test_unusable_inputs_and_choices(
