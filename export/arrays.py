@@ -13,7 +13,7 @@ from typing import IO
 
 import numpy as np
 
-from export.errors import UserError
+from export.errors import UserError, reason_of
 from export.limits import check_size, open_zip
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -67,7 +67,7 @@ def _one_line_errors(path: str | Path, kind: str) -> Iterator[None]:
     except IsADirectoryError:
         raise UserError(f"{path}: expected a {kind} file, got a folder") from None
     except Exception as error:  # NumPy, zipfile and zlib raise whatever a damaged file provokes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise UserError(f"{path}: expected a readable {kind} file of plain arrays: {reason}") from error
 
 

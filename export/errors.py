@@ -13,6 +13,7 @@ keeps its traceback. This module needs only the standard library.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 
@@ -77,3 +78,17 @@ class ParityError(CheckError):
     def __init__(self, message: str, parity: ParityResult) -> None:
         super().__init__(message)
         self.parity = parity
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a library failed, in one line of at most 200 characters: the first line that says so.
+
+    Keras puts the calls that it was in around the message of an error. Of those the innermost is named.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = text.rpartition("Error encountered:")[2].partition("Arguments received by")[0]
+    calls = re.findall(r"Exception encountered when calling (\w+)\.call\(\)\.", text)
+    text = re.sub(r"Exception encountered when calling \w+\.call\(\)\.", "", text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    line = lines[-1] if lines[0] == "in user code:" else lines[0]  # TensorFlow's record of where it was
+    return (f"{calls[-1]}: {line}" if calls else line)[:200]

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
-from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next
+from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next two
+from keras.src.models.functional import Functional
 from keras.src.utils.backend_utils import DynamicBackend
 
-from export.errors import Unsupported
+from export.errors import Unsupported, reason_of
+from export.random_numbers import random_numbers_of, recorded_by
 from export.trace import symbolic_sizes
 
 # Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
@@ -26,6 +28,12 @@ def functional(model: keras.Model) -> Any | None:
     if isinstance(model, keras.Sequential):
         model = getattr(model, "_functional", None)  # None until the model is built
     return model if hasattr(model, "_nodes_by_depth") else None
+
+
+def has_graph(model: keras.Model) -> bool:
+    """Whether Keras keeps a graph of the model, and the model computes what the graph says."""
+    own = keras.Sequential.call if isinstance(model, keras.Sequential) else Functional.call
+    return functional(model) is not None and type(model).call is own
 
 
 def graph_of(model: keras.Model) -> Any:
@@ -119,7 +127,7 @@ def _record_outputs(
 ) -> list[Any]:
     def evaluate(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Any]:
         name = f"{scope}/{layer.name}" if scope else layer.name
-        if isinstance(layer, keras.Model) and functional(layer) is not None:
+        if isinstance(layer, keras.Model) and has_graph(layer):
             tensors = masked_inputs(args, kwargs)
             outputs = _record_outputs(graph_of(layer), tensors, name, record)
         else:
@@ -204,19 +212,30 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
     Raises:
         Unsupported: the function computes something without `keras.ops`, or needs the size of a dynamic dimension.
     """
-    try:
-        with _variables_defer_to_symbols(), symbolic_sizes():
-            outputs = function(*args, **kwargs)
-    except Unsupported:  # of a function that a lowering composes
-        raise
-    except Exception as error:  # a custom layer raises anything
-        raise _untraceable(error) from error
+    outputs = trace(function, args, kwargs)
     try:
         yield outputs
     finally:
         for node in _nodes_before(outputs):
             with contextlib.suppress(ValueError):
                 node.operation._inbound_nodes.remove(node)
+
+
+def trace(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Run a function on symbolic tensors; see `traced`. The layers remember that they were called.
+
+    Raises:
+        Unsupported: the function computes something without `keras.ops`.
+    """
+    try:
+        symbols = (x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor))
+        random_numbers = random_numbers_of(recorded_by(next(symbols, None)))
+        with _variables_defer_to_symbols(), symbolic_sizes(), random_numbers:
+            return function(*args, **kwargs)
+    except Unsupported:  # of a function that a lowering composes
+        raise
+    except Exception as error:  # a custom layer raises anything
+        raise _untraceable(error) from error
 
 
 def function_of(inputs: Sequence[keras.KerasTensor], outputs: Any) -> Any:
@@ -232,8 +251,7 @@ def function_of(inputs: Sequence[keras.KerasTensor], outputs: Any) -> Any:
 
 
 def _untraceable(error: Exception) -> Unsupported:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return Unsupported(f"its call can't be traced into keras.ops: {reason}")
+    return Unsupported(f"its call can't be traced into keras.ops: {reason_of(error)}")
 
 
 def _nodes_before(outputs: Any) -> list[Any]:

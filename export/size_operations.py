@@ -32,8 +32,12 @@ class SizeOf(keras.Operation):
         """A scalar."""
         return DynamicSize((), "int32")
 
+    def call(self, x: Any) -> Any:
+        """The size."""
+        return ops.shape(x)[self.axis]
 
-class _OfKnownShape(keras.Operation):
+
+class OfKnownShape(keras.Operation):
     """An operation whose output has a shape and a dtype that its caller knows; None for a dynamic dimension."""
 
     def __init__(self, shape: Sequence[int | None], dtype: str) -> None:
@@ -46,29 +50,76 @@ class _OfKnownShape(keras.Operation):
         return keras.KerasTensor(self.shape, self.dtype)
 
 
-class Reshape(_OfKnownShape):
+class Reshape(OfKnownShape):
     """(x, sizes): reshape to sizes. 0 copies the size at the same position, -1 is what remains."""
 
+    def call(self, x: Any, sizes: Sequence[Any]) -> Any:
+        """The tensor of another shape."""
+        return ops.reshape(
+            x, [ops.shape(x)[axis] if _is(size, 0) else size for axis, size in enumerate(_numbers(sizes))]
+        )
 
-class BroadcastTo(_OfKnownShape):
+
+class BroadcastTo(OfKnownShape):
     """(x, sizes): axes of size 1 repeated to sizes. 1 leaves an axis as it is."""
 
+    def call(self, x: Any, sizes: Sequence[Any]) -> Any:
+        """The larger tensor."""
+        sizes = _numbers(sizes)
+        own = [1] * (len(sizes) - len(x.shape)) + list(ops.shape(x))
+        return ops.broadcast_to(x, [old if _is(new, 1) else new for old, new in zip(own, sizes, strict=True)])
 
-class Tile(_OfKnownShape):
+
+class Tile(OfKnownShape):
     """(x, repeats): the whole tensor repeated along each axis."""
 
+    def call(self, x: Any, repeats: Sequence[Any]) -> Any:
+        """The longer tensor."""
+        return ops.tile(x, _numbers(repeats))
 
-class Arange(_OfKnownShape):
+
+class Arange(OfKnownShape):
     """(start, stop, step): the numbers from start to stop."""
 
+    def call(self, start: Any, stop: Any, step: Any) -> Any:
+        """The vector."""
+        return ops.arange(*_numbers((start, stop, step)), dtype=self.dtype)
 
-class GetItem(_OfKnownShape):
+
+class GetItem(OfKnownShape):
     """(x, key): x[key], where a tuple (start, stop, step) stands for a slice."""
 
+    def call(self, x: Any, key: Sequence[Any]) -> Any:
+        """The part of the tensor."""
+        return x[tuple(slice(*_numbers(one)) if isinstance(one, tuple) else _number(one) for one in key)]
 
-class Pad(_OfKnownShape):
+
+class Pad(OfKnownShape):
     """(x, before, after, value): axes made longer at both ends."""
 
     def __init__(self, shape: Sequence[int | None], dtype: str, mode: str) -> None:
         super().__init__(shape, dtype)
         self.mode = mode
+
+    def call(self, x: Any, before: Sequence[Any], after: Sequence[Any], value: Any) -> Any:
+        """The longer tensor."""
+        width = list(zip(_numbers(before), _numbers(after), strict=True))
+        return ops.pad(x, width, self.mode, **({"constant_values": value} if self.mode == "constant" else {}))
+
+
+def _numbers(sizes: Sequence[Any]) -> list[Any]:
+    return [_number(size) for size in sizes]
+
+
+def _number(size: Any) -> Any:
+    """A size as an int, unless it is a tensor of which only a compiled function knows the value."""
+    if size is None or isinstance(size, (int, slice, type(Ellipsis))):
+        return size
+    try:
+        return int(size)
+    except (TypeError, ValueError):
+        return size
+
+
+def _is(size: Any, number: int) -> bool:
+    return isinstance(size, int) and size == number

@@ -78,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"tolerance: expected 0 or more, got {tolerance}")
     model = Path(arguments.model)
     examples, oracle = read_evidence(Path(arguments.check) if arguments.check else evidence_path(model))
+    if not examples:
+        raise UserError(
+            f"{model}: expected a check with inputs and outputs, got none: all outputs of the model are random"
+        )
     results = verify(model, examples, provider=arguments.provider, tolerance=tolerance)
     passed = all(result.within for result in results)
     if arguments.json:

@@ -15,8 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.keras_graph import functional, interpret, masked_inputs
+from export.errors import reason_of
+from export.keras_graph import functional, graph_of, has_graph, interpret, masked_inputs
 from export.parity.oracle import Inputs, NotExact, in_float64
+from export.random_numbers import fixed_float64_numbers, fixed_numbers, random_numbers_of
 
 # A call within a model: the id of its first output, after those of the calls of the models that it is in.
 Path = tuple[int, ...]
@@ -86,7 +88,7 @@ def _keras_class(operation: Any) -> str:
 
 
 def _graph(operation: Any) -> Any | None:
-    return functional(operation) if isinstance(operation, keras.Model) else None
+    return functional(operation) if isinstance(operation, keras.Model) and has_graph(operation) else None
 
 
 @dataclass
@@ -113,7 +115,7 @@ class Evaluator:
 
     def __call__(self, arrays: Inputs, scope: keras.StatelessScope | None = None) -> list[np.ndarray]:
         """Evaluate in the model's own precision, without a change of its state."""
-        with scope or keras.StatelessScope():
+        with scope or keras.StatelessScope(), random_numbers_of(fixed_numbers):
             if self._by_nodes is None:
                 return self._first(arrays)
             return _numpy(
@@ -145,9 +147,7 @@ class Evaluator:
         return called
 
     def _call(self, arrays: Inputs) -> list[Any]:
-        graph = functional(self.model)
-        structure = self.model.inputs if graph is None else graph.input  # a tensor, a list or a dict of them
-        structured = keras.tree.pack_sequence_as(structure, arrays) if graph or len(arrays) > 1 else arrays[0]
+        structured = keras.tree.pack_sequence_as(graph_of(self.model).input, arrays)
         return keras.tree.flatten(self.model(structured, training=False))
 
 
@@ -162,7 +162,7 @@ class ReferenceEvaluator:
 
     def __call__(self, arrays: Inputs, scope: keras.StatelessScope | None = None) -> list[np.ndarray]:
         """Evaluate in the model's own precision, without a change of its state."""
-        with scope or keras.StatelessScope():
+        with scope or keras.StatelessScope(), random_numbers_of(fixed_numbers):
             return self.reference(arrays)
 
     def exactly(self, arrays: Inputs) -> list[np.ndarray]:
@@ -179,7 +179,7 @@ def _in_float64(
 ) -> list[np.ndarray]:
     exact = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
     try:
-        with in_float64(model, eager=True):
+        with in_float64(model, eager=True), random_numbers_of(fixed_float64_numbers):
             outputs = evaluate(exact)
     except NotExact:
         raise
@@ -194,14 +194,14 @@ def _in_float64(
 def _compiled_in_float64(
     model: keras.Model, evaluate: Callable[[Inputs], list[np.ndarray]], exact: Inputs
 ) -> list[np.ndarray]:
-    with in_float64(model, eager=False):
+    with in_float64(model, eager=False), random_numbers_of(fixed_float64_numbers):
         try:
             return evaluate(exact)
         except NotExact:
             raise
         except Exception as error:  # custom layers raise anything
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise NotExact(f"a layer fails in float64: {reason[:200]}") from error
+            reason = reason_of(error)
+            raise NotExact(f"a layer fails in float64: {reason}") from error
 
 
 class _Walk:

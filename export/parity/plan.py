@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.errors import UserError
+from export.errors import UserError, reason_of
 from export.keras_graph import functional, interpret, nodes
 from export.parity.data import DEGENERATE, Source
 from export.parity.oracle import Inputs
@@ -161,11 +161,11 @@ def _working_sizes(
             if computes(run(source.random(rows, sizes, 0))) or not source.dynamic:
                 return sizes
         except Exception as error:  # layers and backends raise anything
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            reason = reason_of(error)
     which = f" of sizes {SIZES[0]} to {SIZES[-1]}" if source.dynamic else ""
     raise UserError(
         f"model {model.name!r}: expected inputs that Keras can run, but it fails on random ones{which}: "
-        f"{reason[:200]}; give some of your own with --check-data"
+        f"{reason}; give some of your own with --check-data"
     )
 
 

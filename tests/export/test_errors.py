@@ -3,7 +3,15 @@
 import pytest
 
 from export.convert import Options, convert
-from export.errors import CheckError, KerasnormError, OpsetTooLow, ParityError, Unsupported, UserError
+from export.errors import (
+    CheckError,
+    KerasnormError,
+    OpsetTooLow,
+    ParityError,
+    Unsupported,
+    UserError,
+    reason_of,
+)
 from export.parity import check_parity
 from tests.export.helpers import functional
 
@@ -36,3 +44,24 @@ def test_parity_error_carries_the_parity() -> None:
     error = ParityError("they differ", parity)
     assert str(error) == "they differ"
     assert error.parity is parity
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("first\nsecond", "first"),
+        ("", "RuntimeError"),
+        (
+            "Exception encountered when calling Outer.call().\n\n\x1b[1mException encountered when calling "
+            "Inner.call().\n\n\x1b[1mno such axis\x1b[0m\n\nArguments received by Inner.call():\n  • x=1\x1b[0m",
+            "Inner: no such axis",
+        ),
+        (
+            'in user code:\n\n    File "a.py", line 1, in call  *\n\n    ValueError: no axis 3\n',
+            "ValueError: no axis 3",
+        ),
+        ("x" * 300, "x" * 200),
+    ],
+)
+def test_reason_of_an_error(text: str, reason: str) -> None:
+    assert reason_of(RuntimeError(text)) == reason
