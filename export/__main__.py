@@ -11,6 +11,7 @@ from typing import Any
 
 from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import CheckError, UserError
+from export.layout import LAYOUTS
 from export.progress import ProgressLine
 from export.terminal import escape
 
@@ -57,9 +58,15 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--input-layout",
-        choices=("nhwc", "nchw"),
+        choices=LAYOUTS,
         default="nhwc",
         help="layout of image inputs (default: nhwc)",
+    )
+    parser.add_argument(
+        "--output-layout",
+        choices=LAYOUTS,
+        default="nhwc",
+        help="layout of image outputs (default: nhwc)",
     )
     parser.add_argument(
         "--input-shape",
@@ -125,6 +132,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         opset=arguments.opset,
         portable=arguments.portable,
         input_layout=arguments.input_layout,
+        output_layout=arguments.output_layout,
         raw_pixels=arguments.raw_pixels,
         batch=arguments.batch,
         input_range=tuple(arguments.input_range) if arguments.input_range else None,

@@ -1,11 +1,15 @@
-"""Arrays from `.npz` files that may come from a stranger; NumPy is all it needs, so that inference can use it."""
+"""Arrays from `.npz` and `.npy` files that may come from a stranger.
+
+NumPy is all it needs, so that inference can use it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
-import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -29,22 +33,42 @@ def read_npz(path: str | Path, choose: Callable[[list[str]], Sequence[str]]) -> 
         UserError: the file is missing, damaged, not an archive, holds pickled objects, or declares more data than
             it holds or than the memory does.
     """
-    try:
+    with _one_line_errors(path, ".npz"):
         _refuse_single_array(path)
         with open_zip(path) as archive:
             members = {name.removesuffix(".npy"): name for name in archive.namelist()}
             chosen = [members[name] for name in choose(list(members))]
             check_size(path, "arrays", sum(archive.getinfo(member).file_size for member in chosen))
-            return [_read_member(path, archive, member) for member in chosen]
+            arrays = []
+            for member in chosen:
+                with archive.open(member) as file:
+                    arrays.append(_read_array(path, file, member, archive.getinfo(member).file_size))
+            return arrays
+
+
+def read_npy(path: str | Path) -> np.ndarray:
+    """Read the array of a `.npy` file; pickled objects are never loaded.
+
+    Raises:
+        UserError: the file is missing or damaged, holds pickled objects, or declares more data than it holds.
+    """
+    with _one_line_errors(path, ".npy"), open(path, "rb") as file:
+        return _read_array(path, file, Path(path).name, Path(path).stat().st_size)
+
+
+@contextlib.contextmanager
+def _one_line_errors(path: str | Path, kind: str) -> Iterator[None]:
+    try:
+        yield
     except (UserError, MemoryError):
         raise
     except FileNotFoundError:
-        raise UserError(f"{path}: expected a .npz file, found nothing of that name") from None
+        raise UserError(f"{path}: expected a {kind} file, found nothing of that name") from None
     except IsADirectoryError:
-        raise UserError(f"{path}: expected a .npz file, got a folder") from None
+        raise UserError(f"{path}: expected a {kind} file, got a folder") from None
     except Exception as error:  # NumPy, zipfile and zlib raise whatever a damaged file provokes
         reason = reason_of(error)
-        raise UserError(f"{path}: expected a readable .npz file of plain arrays: {reason}") from error
+        raise UserError(f"{path}: expected a readable {kind} file of plain arrays: {reason}") from error
 
 
 def _refuse_single_array(path: str | Path) -> None:
@@ -53,20 +77,19 @@ def _refuse_single_array(path: str | Path) -> None:
             raise UserError(f"{path}: expected a .npz archive, got a single array")
 
 
-def _read_member(path: str | Path, archive: zipfile.ZipFile, member: str) -> np.ndarray:
-    """Read an array whose shape and dtype declare no more bytes than the member holds."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        if version not in HEADERS:
-            raise ValueError(f"{member!r} has version {version} of the format, which only named fields need")
-        shape, _, dtype = HEADERS[version](file)
+def _read_array(path: str | Path, file: IO[bytes], name: str, held: int) -> np.ndarray:
+    """Read an array whose shape and dtype declare no more bytes than are held."""
+    version = np.lib.format.read_magic(file)
+    if version not in HEADERS:
+        raise ValueError(f"{name!r} has version {version} of the format, which only named fields need")
+    shape, _, dtype = HEADERS[version](file)
     if dtype.hasobject:
         raise ValueError("it holds pickled objects, which are never loaded; save plain numeric arrays")
-    declared, held = math.prod(shape) * dtype.itemsize, archive.getinfo(member).file_size
+    declared = math.prod(shape) * dtype.itemsize
     if declared > held:
         raise UserError(
-            f"{path}: expected {declared:,} bytes of {member!r}, as its shape {shape} declares, got {held:,}; save "
+            f"{path}: expected {declared:,} bytes of {name!r}, as its shape {shape} declares, got {held:,}; save "
             "the file again"
         )
-    with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+    file.seek(0)
+    return np.lib.format.read_array(file, allow_pickle=False)

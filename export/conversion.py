@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import onnx
 
 from export.errors import UserError
+from export.layout import LAYOUTS, Layout
 from export.passes.outcome import FoldReport
 from export.weights_file import WeightsFile
 
@@ -30,6 +31,7 @@ class Options:
         opset: version of the standard operators; None for 17, or 21 with `portable`, or higher where a layer needs it.
         portable: write standard operators even where another form is faster on onnxruntime's CPU provider.
         input_layout: layout of image inputs: 'nhwc', as in Keras, or 'nchw'.
+        output_layout: layout of image outputs, likewise.
         raw_pixels: make the inputs uint8 instead of float32.
         batch: fixed batch size; None for a dynamic batch dimension.
         input_range: lowest and highest value of an input; None for 0..255 if the model rescales its input itself, and
@@ -47,7 +49,8 @@ class Options:
     route: Route = "auto"
     opset: int | None = None
     portable: bool = False
-    input_layout: Literal["nhwc", "nchw"] = "nhwc"
+    input_layout: Layout = "nhwc"
+    output_layout: Layout = "nhwc"
     raw_pixels: bool = False
     batch: int | None = None
     input_range: tuple[float, float] | None = None
@@ -60,6 +63,9 @@ class Options:
         """Check the ranges."""
         if self.opset is not None and not LOWEST_OPSET <= self.opset <= HIGHEST_OPSET:
             raise UserError(f"opset: expected {LOWEST_OPSET} to {HIGHEST_OPSET}, got {self.opset}")
+        for name, layout in (("input_layout", self.input_layout), ("output_layout", self.output_layout)):
+            if layout not in LAYOUTS:
+                raise UserError(f"{name}: expected {' or '.join(LAYOUTS)}, got {layout!r}")
         if self.batch is not None and self.batch < 1:
             raise UserError(f"batch: expected 1 or more, got {self.batch}")
 

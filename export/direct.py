@@ -12,6 +12,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 from export.builder import Builder, Tensor, onnx_dtype
 from export.conversion import DEFAULT_OPSET, PORTABLE_OPSET, Options
 from export.errors import OpsetTooLow
+from export.layout import graph_shape, is_nchw
 from export.lower import lower_model
 from export.lowerings import DEFAULT
 from export.passes.cleanup import cleanup_pass
@@ -20,7 +21,7 @@ from export.passes.legalize import LegalizePass
 from export.passes.outcome import FoldReport
 from export.passes.pad_into_window import PadIntoWindowPass
 from export.passes.simplify_layout import SimplifyLayoutPass
-from export.signature import input_names, is_nchw, named_dimensions, output_names, takes_uint8
+from export.signature import input_names, named_dimensions, output_names, takes_uint8
 from export.single_layer import SingleLayers
 from export.weights_file import WeightsFile
 
@@ -115,27 +116,25 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
 
 def _graph_input(g: Builder, name: str, symbolic: keras.KerasTensor, options: Options) -> Tensor:
     shape, dtype = tuple(symbolic.shape), str(symbolic.dtype)
-    is_uint8, nchw = takes_uint8(dtype, options), is_nchw(shape, options)
+    is_uint8, layout = takes_uint8(dtype, options), options.input_layout
     kind = ir.DataType.UINT8 if is_uint8 else _interface_dtype("float32" if dtype == "float64" else dtype)
-    onnx_shape = (shape[0], shape[-1], *shape[1:-1]) if nchw else shape
-    dimensions = ir.Shape(named_dimensions(onnx_shape, options.batch, name))
+    dimensions = ir.Shape(named_dimensions(graph_shape(shape, layout), options.batch, name))
     value = ir.Value(name=name, type=ir.TensorType(kind), shape=dimensions)
     g.graph.inputs.append(value)
     if kind != onnx_dtype(dtype):
         value = g.for_call(name).op("Cast", value, to=int(onnx_dtype(dtype)))
-    return g.tensor(value, shape, nchw, dtype)
+    return g.tensor(value, shape, is_nchw(len(shape), layout), dtype)
 
 
 def _graph_output(g: Builder, name: str, output: Tensor, options: Options) -> None:
-    kind = _interface_dtype(output.dtype)
+    kind, layout = _interface_dtype(output.dtype), options.output_layout
+    output = g.channels_first(output) if is_nchw(output.rank, layout) else g.keras_layout(output)
     # An Identity gives the output its name. `cleanup` removes those that are not needed.
     is_same = kind == onnx_dtype(output.dtype)
-    value = g.op(
-        "Identity" if is_same else "Cast", g.keras_layout(output).value, to=None if is_same else int(kind)
-    )
+    value = g.op("Identity" if is_same else "Cast", output.value, to=None if is_same else int(kind))
     value.name = name
     value.type = ir.TensorType(kind)
-    value.shape = ir.Shape(named_dimensions(output.shape, options.batch, name))
+    value.shape = ir.Shape(named_dimensions(output.onnx_shape, options.batch, name))
     g.graph.outputs.append(value)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from export.arrays import read_npz
 from export.errors import UserError
 from export.limits import check_size
 
@@ -32,7 +30,6 @@ TRANSPOSITIONS = {
 LIGHT, EVEN, INK = 128, 48, 80  # grey levels: of paper, its unevenness, and how much darker ink is
 BYTES_PER_PIXEL = 4  # of Pillow's images; most formats are unpacked to no more
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # not EPS, which runs another program
-ARRAYS = ("x_test", "x", "images")  # the arrays that are read from a .npz file, in this order
 
 
 @dataclass(frozen=True)
@@ -50,49 +47,19 @@ class ImageFormat:
     channels: int
 
 
-@dataclass(frozen=True)
-class NamedImages:
-    """Images, and where they come from.
-
-    Attributes:
-        names: a name for each image.
-        pixels: array of shape (n, height, width, channels), 0..255.
-        changes: what was done to the image to make it fit; empty if nothing.
-    """
-
-    names: list[str]
-    pixels: np.ndarray
-    changes: str = ""
-
-
-def read_images(
-    paths: Sequence[str | Path], expected: ImageFormat, invert: bool = False
-) -> Iterator[NamedImages]:
-    """Read image files, the images in folders, and the arrays in `.npz` files, one file at a time.
-
-    Args:
-        paths: the files and folders.
-        expected: what the image files are converted to. The arrays of a `.npz` file are returned as they are.
-        invert: replace each pixel by 255 minus the pixel.
+def image_files(path: str | Path) -> list[Path]:
+    """The images in a folder, in order of their names; the file itself, if it is none.
 
     Raises:
-        UserError: a file is missing, or is not an image; a folder holds none.
+        UserError: the folder holds no images.
     """
-    for given in paths:
-        path = Path(given)
-        if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
-            if not files:
-                raise UserError(f"{path}: expected a folder with images ({', '.join(SUFFIXES)}), found none")
-            for file in files:
-                yield NamedImages([str(file)], *read_image(file, expected, invert))
-        elif path.suffix == ".npz":
-            pixels = _read_array(path)
-            if invert:
-                pixels = 255 - (pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32))
-            yield NamedImages([f"{path}[{index}]" for index in range(len(pixels))], pixels)
-        else:
-            yield NamedImages([str(given)], *read_image(path, expected, invert))
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    files = sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES)
+    if not files:
+        raise UserError(f"{path}: expected a folder with images ({', '.join(SUFFIXES)}), found none")
+    return files
 
 
 def read_image(path: Path, expected: ImageFormat, invert: bool = False) -> tuple[np.ndarray, str]:
@@ -184,18 +151,3 @@ def _transposition(image: Image.Image) -> str | None:
         return TRANSPOSITIONS.get(int(image.getexif().get(EXIF_ORIENTATION, 1)))
     except Exception:  # Pillow raises whatever damaged EXIF data provoke; the pixels are usable all the same
         return None
-
-
-def _read_array(path: Path) -> np.ndarray:
-    def choose(names: list[str]) -> list[str]:
-        known = next((name for name in ARRAYS if name in names), None)
-        if known is None and len(names) != 1:
-            raise UserError(f"{path}: expected an array x_test, x or images, got {', '.join(names)}")
-        return [known or names[0]]
-
-    (array,) = read_npz(path, choose)
-    if array.ndim not in (3, 4) or array.dtype.kind not in "uif":
-        raise UserError(
-            f"{path}: expected images of shape (n, height, width, channels), got {array.dtype} {array.shape}"
-        )
-    return array

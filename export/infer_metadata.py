@@ -1,4 +1,4 @@
-"""What the metadata of an ONNX file says about its input and its classes.
+"""What the metadata of an ONNX file says about its inputs, its outputs and its classes.
 
 `export.metadata` writes it, but the file may come from a stranger, so each value is checked when the model is opened.
 A value that can't be used raises a UserError.
@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from export.errors import UserError
+from export.layout import LAYOUTS, Layout
 
-LAYOUTS = ("nhwc", "nchw")
 LARGEST = 1e38  # HIGH - LOW is a float32, too
 
 
-def read_layout(path: str | Path, metadata: Mapping[str, str]) -> str:
-    """The layout of the input, 'nhwc' or 'nchw'; 'nhwc' if the metadata doesn't say."""
-    layout = metadata.get("input_layout", LAYOUTS[0])
-    if layout not in LAYOUTS:
-        raise UserError(
-            f"{path}: expected input_layout {' or '.join(LAYOUTS)} in the metadata, got {layout!r:.80}"
-        )
+def read_layout(path: str | Path, metadata: Mapping[str, str], key: str = "input_layout") -> Layout:
+    """The layout of the inputs, or of the outputs by `output_layout`; 'nhwc' if the metadata doesn't say."""
+    text = metadata.get(key, LAYOUTS[0])
+    layout = next((known for known in LAYOUTS if known == text), None)
+    if layout is None:
+        raise UserError(f"{path}: expected {key} {' or '.join(LAYOUTS)} in the metadata, got {text!r:.80}")
     return layout
 
 

@@ -30,6 +30,7 @@ def describe(conversion: Conversion, name: str) -> None:
         "opset": str(conversion.opset),
         "route": conversion.route,
         "input_layout": options.input_layout,
+        "output_layout": options.output_layout,
         "input_range": json.dumps(list(conversion.input_range)),
     }
     if options.class_names:

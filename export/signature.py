@@ -68,11 +68,6 @@ def takes_uint8(dtype: str, options: Options) -> bool:
     return options.raw_pixels and "float" in dtype
 
 
-def is_nchw(shape: Sequence[int | None], options: Options) -> bool:
-    """Whether an input of a Keras shape is in NCHW layout in the graph."""
-    return options.input_layout == "nchw" and len(shape) >= 3
-
-
 def named_dimensions(shape: Sequence[int | None], batch: int | None, name: str) -> list[int | str]:
     """A shape for ONNX, with a name for each dynamic dimension: 'batch' for the first, otherwise NAME_axisI."""
     first: int | str = "batch" if batch is None else batch

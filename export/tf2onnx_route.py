@@ -11,7 +11,8 @@ import onnx
 from export.conversion import DEFAULT_OPSET, Options
 from export.errors import UserError, reason_of
 from export.keras_graph import graph_of
-from export.signature import input_names, is_nchw, output_names, takes_uint8
+from export.layout import graph_shape, is_nchw
+from export.signature import input_names, output_names, takes_uint8
 
 TF2ONNX_HIGHEST_OPSET = 18
 
@@ -52,11 +53,17 @@ def convert_by_tf2onnx(
     def call(*inputs: Any) -> Any:
         values = []
         for value, tensor in zip(inputs, symbolic, strict=True):
-            if is_nchw(tensor.shape, options):
+            if is_nchw(len(tensor.shape), options.input_layout):
                 value = tf.transpose(value, [0, *range(2, len(tensor.shape)), 1])
             values.append(tf.cast(value, tensor.dtype))
         structured = keras.tree.pack_sequence_as(graph_of(model).input, values)
-        return keras.tree.flatten(model(structured, training=False))
+        outputs = keras.tree.flatten(model(structured, training=False))
+        return [
+            tf.transpose(value, [0, value.shape.rank - 1, *range(1, value.shape.rank - 1)])
+            if is_nchw(value.shape.rank, options.output_layout)
+            else value
+            for value in outputs
+        ]
 
     try:
         proto, _ = tf2onnx.convert.from_function(call, input_signature=specs, opset=opset)
@@ -77,8 +84,7 @@ def convert_by_tf2onnx(
 
 
 def _graph_shape(tensor: keras.KerasTensor, options: Options) -> Sequence[int | None]:
-    shape = [options.batch, *tensor.shape[1:]]
-    return [shape[0], shape[-1], *shape[1:-1]] if is_nchw(shape, options) else shape
+    return graph_shape([options.batch, *tensor.shape[1:]], options.input_layout)
 
 
 def _graph_dtype(tensor: keras.KerasTensor, options: Options) -> str:

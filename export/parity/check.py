@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 
 import keras
 import numpy as np
+import onnx
 import onnxruntime
 
 from export.conversion import Conversion, Options
 from export.errors import CheckError, UserError, reason_of
 from export.evidence import Example
 from export.interface import with_inputs
+from export.layout import to_graph, to_keras
 from export.parity.compare import UNITS, Deviation, Tolerance, Truth, allowance, jump_of, unit_of
 from export.parity.data import NUDGES, Source
 from export.parity.evaluate import Evaluator, ReferenceEvaluator
@@ -28,6 +30,7 @@ from export.weights_file import open_graph
 # Called after each batch: rows done, rows in all.
 Progress = Callable[[int, int], None]
 Tensor = tuple[str, str]  # the name of an output; OUTPUT or LOGITS
+INDICES = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)  # the types of what an ArgMax returns
 EXAMPLES = 3  # how many batches are kept for a comparison elsewhere
 # By how much an output may grow on inputs that are out of range, relative to regular ones, to be compared: far from all
 # that a network was made for, its activations explode, and a runtime's sigmoid or exponential is not exact any more.
@@ -142,6 +145,8 @@ class _Check:
         """Name the tensors that are compared, in the order in which the evaluator returns them."""
         names, heads = self.conversion.outputs, self.evaluator.heads
         self.tensors = [*((name, OUTPUT) for name in names), *((names[index], LOGITS) for index in heads)]
+        graph_outputs = zip(names, self.conversion.proto.graph.output, strict=True)
+        self.indices = {name for name, value in graph_outputs if value.type.tensor_type.elem_type in INDICES}
         _, logits = self.sessions["off"]
         self.notes += [
             f"the logits of {names[index]!r} were not compared: the graph has none"
@@ -186,14 +191,20 @@ class _Check:
         if feed.is_regular and len(self.examples) < EXAMPLES:
             graph_names = [output.name for output in self.conversion.proto.graph.output]
             random = random_outputs(self.conversion.proto)
-            outputs = {name: x for name, x in zip(graph_names, exact, strict=False) if name not in random}
+            in_graph = [to_graph(x, self.conversion.options.output_layout) for x in exact]
+            outputs = {name: x for name, x in zip(graph_names, in_graph, strict=False) if name not in random}
             if outputs:
                 self.examples.append(Example(feed.kind, fed, outputs, {}))
 
     def _graph_inputs(self, arrays: Inputs) -> Inputs:
-        nchw = self.conversion.options.input_layout == "nchw"
         arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
-        return [np.ascontiguousarray(np.moveaxis(a, -1, 1)) if nchw and a.ndim >= 3 else a for a in arrays]
+        return [to_graph(a, self.conversion.options.input_layout) for a in arrays]
+
+    def _keras_output(self, tensor: Tensor, array: np.ndarray) -> np.ndarray:
+        """An output of the graph, or its logits, in Keras' layout. What goes into an ArgMax has that layout."""
+        name, kind = tensor
+        is_index = kind == LOGITS and name in self.indices
+        return array if is_index else to_keras(array, self.conversion.options.output_layout)
 
     def _run(
         self,
@@ -205,7 +216,8 @@ class _Check:
         names = self.conversion.outputs
         tensors = [*((name, OUTPUT) for name in names), *((names[index], LOGITS) for index in logits)]
         try:
-            return dict(zip(tensors, session.run(None, fed), strict=True))
+            pairs = zip(tensors, session.run(None, fed), strict=True)
+            return {tensor: self._keras_output(tensor, array) for tensor, array in pairs}
         except Exception as error:  # onnxruntime's exceptions have no common base
             if feed.kind == OUT_OF_RANGE:  # where Keras takes an id that no embedding has, a runtime need not
                 self.notes.append(f"onnxruntime refuses inputs that are out of range: {reason_of(error)}")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from export.arrays import read_npz
+from export.arrays import read_npy, read_npz
 from export.errors import UserError
 
 
@@ -154,3 +154,29 @@ def test_compressed_arrays_of_every_order_are_read(tmp_path: Path) -> None:
     for array, expected in zip(read_npz(tmp_path / "file.npz", list), arrays.values(), strict=True):
         np.testing.assert_array_equal(array, expected)
         assert array.dtype == expected.dtype
+
+
+def test_single_array(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(6).reshape(2, 3))
+    np.testing.assert_array_equal(read_npy(tmp_path / "x.npy"), [[0, 1, 2], [3, 4, 5]])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none.npy", r"none\.npy: expected a \.npy file, found nothing of that name"),
+        ("text.npy", r"text\.npy: expected a readable \.npy file of plain arrays: "),
+        ("objects.npy", r"objects\.npy: .*: it holds pickled objects, which are never loaded"),
+        (
+            "cut.npy",
+            r"cut\.npy: expected 8,000 bytes of 'cut\.npy', as its shape \(1000,\) declares, got 500",
+        ),
+    ],
+)
+def test_unusable_single_array(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "text.npy").write_text("hello")
+    np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
+    np.save(tmp_path / "good.npy", np.arange(1000))
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "good.npy").read_bytes()[:500])
+    with pytest.raises(UserError, match=message):
+        read_npy(tmp_path / name)

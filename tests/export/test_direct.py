@@ -8,6 +8,7 @@ import pytest
 
 from export.conversion import Conversion, Options
 from export.direct import convert_direct
+from export.parity import check_parity
 from kerasnorm import build_cnn
 from tests.export.helpers import converted, functional, kinds, randomize
 
@@ -42,6 +43,33 @@ def test_input_layout_and_raw_pixels(channels: int, raw: bool) -> None:
     assert value.type.tensor_type.elem_type == (onnx.TensorProto.UINT8 if raw else onnx.TensorProto.FLOAT)
     assert "Transpose" not in kinds(conversion)
     assert conversion.input_range == (0.0, 255.0)
+
+
+def test_output_layout() -> None:
+    """Softmax over the channels, one over the features of a series, an index for each pixel, and a vector."""
+    x, series = keras.Input((6, 5, 3), name="x"), keras.Input((None, 4), name="series")
+    y = L.Conv2D(4, 3)(x)
+    outputs = {
+        "image": L.Softmax()(y),
+        "flat": L.Dense(2)(L.GlobalAveragePooling2D()(y)),
+        "index": keras.ops.argmax(y, axis=-1),
+        "series": L.Conv1D(3, 1, activation="softmax")(series),
+    }
+    model = randomize(keras.Model([x, series], outputs))
+    conversion = converted(model, input_layout="nchw", output_layout="nchw")
+    assert {
+        value.name: [axis.dim_value or axis.dim_param for axis in value.type.tensor_type.shape.dim]
+        for value in conversion.model.graph.output
+    } == {
+        "image": ["batch", 4, 4, 3],
+        "flat": ["batch", 2],
+        "index": ["batch", 3, 4],
+        "series_1": ["batch", 3, "series_1_axis2"],
+    }
+    shapes = [
+        {name: x.shape for name, x in one.outputs.items()} for one in check_parity(model, conversion).examples
+    ]
+    assert shapes[0]["image"][1:] == (4, 4, 3)
 
 
 def test_batch_dimension_is_dynamic_or_fixed() -> None:

@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -14,11 +15,11 @@ import pytest
 from PIL import Image
 
 from export.convert import Options
-from export.errors import UserError
 from export.export import export_model
-from export.infer import Classifier, Prediction, are_probabilities, cli
+from export.infer import cli
 from kerasnorm import build_cnn
 from tests.export.helpers import randomize
+from tests.export.serving import LOGITS, write_model
 
 DIGITS = tuple("0123456789")
 MODEL = randomize(build_cnn("bn"))
@@ -43,35 +44,6 @@ def infer(here: Callable[..., Any]) -> Callable[..., Any]:
     return partial(here, cli)
 
 
-@pytest.mark.parametrize("name", ["grey.onnx", "fixed.onnx"])
-@pytest.mark.parametrize("count", [1, 4, 9])
-def test_probabilities_equal_those_of_keras(folder: Path, name: str, count: int) -> None:
-    classifier = Classifier(folder / name)
-    assert (classifier.height, classifier.width, classifier.channels) == (28, 28, 1)
-    expected = MODEL(IMAGES[:count].astype("float32"))
-    np.testing.assert_allclose(classifier.predict(IMAGES[:count]), expected, rtol=1e-4, atol=1e-5)
-
-
-def test_nchw_layout_and_raw_pixels(folder: Path) -> None:
-    images = np.random.default_rng(1).integers(0, 256, (3, 20, 24, 3), np.uint8)
-    expected = RGB(images.astype("float32"))
-    np.testing.assert_allclose(
-        Classifier(folder / "rgb.onnx").predict(images), expected, rtol=1e-3, atol=1e-4
-    )
-
-
-def test_input_range_of_0_to_1(tmp_path: Path) -> None:
-    model = randomize(
-        keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)])
-    )
-    export_model(model, tmp_path / "unit.onnx")
-    images = np.random.default_rng(1).integers(0, 256, (3, 8, 8, 1), np.uint8)
-    expected = model(images.astype("float32") / 255)
-    np.testing.assert_allclose(
-        Classifier(tmp_path / "unit.onnx").predict(images), expected, rtol=1e-4, atol=1e-5
-    )
-
-
 def test_command_classifies_files_folders_and_arrays(folder: Path, infer: Callable[..., Any]) -> None:
     classes = MODEL(IMAGES.astype("float32")).numpy().argmax(axis=1)
     code, output, errors = infer(folder / "grey.onnx", folder / "image3.png")
@@ -91,12 +63,6 @@ def test_command_says_how_an_image_was_changed(
     code, output, errors = infer(folder / "grey.onnx", tmp_path / "image.png")
     assert (code, errors) == (0, f"{tmp_path / 'image.png'}: RGB to grey, 56x70 to 28x28 pixels\n")
     assert output.count("\n") == 1
-
-
-def test_read_image(folder: Path) -> None:
-    array, changes = Classifier(folder / "grey.onnx").read_image(folder / "image0.png")
-    np.testing.assert_array_equal(array, IMAGES[:1])
-    assert changes == ""
 
 
 def test_command_needs_numpy_onnxruntime_and_pillow_alone(folder: Path) -> None:
@@ -121,10 +87,10 @@ def test_command_needs_numpy_onnxruntime_and_pillow_alone(folder: Path) -> None:
         (["grey.onnx", "empty"], "empty: expected a folder with images"),
         (["grey.onnx", "none.npz"], "none.npz: expected a .npz file, found nothing"),
         (["grey.onnx", "bad.npz"], "bad.npz: expected a readable .npz file"),
-        (["grey.onnx", "rgb.npz"], "expected images of shape (n, (28, 28, 1)), got float64 (2, 8, 8, 3)"),
+        (["grey.onnx", "rgb.npz"], "expected 'image' of float32 (n, 28, 28, 1), got float64 (2, 8, 8, 3)"),
         (["grey.onnx", "image0.png", "--top", "0"], "top: expected 1 or more, got 0"),
         (["grey.onnx", "image0.png", "--threads", "-1"], "threads: expected 0 or more, got -1"),
-        (["grey.onnx"], "the following arguments are required: IMAGE"),
+        (["grey.onnx"], "the following arguments are required: FILE"),
     ],
 )
 def test_unusable_input_is_one_line_and_exit_code_2(
@@ -138,38 +104,6 @@ def test_unusable_input_is_one_line_and_exit_code_2(
     assert (code, output) == (2, "")
     assert errors.count("\n") == 1
     assert message in errors
-
-
-def test_model_that_is_not_a_classifier_of_images(tmp_path: Path) -> None:
-    export_model(
-        randomize(keras.Sequential([keras.Input((5,)), keras.layers.Dense(2)])), tmp_path / "dense.onnx"
-    )
-    with pytest.raises(
-        ValueError, match=r"expected a classifier of images, one input of 4 axes .* got inputs"
-    ):
-        Classifier(tmp_path / "dense.onnx")
-
-
-SOFTMAX = "y = Softmax <axis = -1> (flat)"
-LOGITS = "hundred = Constant <value_float = 100.0> ()  y = Mul(flat, hundred)"
-
-
-def write_model(
-    path: Path,
-    ending: str = SOFTMAX,
-    metadata: dict[str, str] | None = None,
-    shape: str = "N, 1, 3, 1",
-    out: str = "N, 3",
-    dtype: str = "float",
-) -> Path:
-    """A classifier of three grey pixels into the brightest one, as a stranger may write it."""
-    model = onnx.parser.parse_model(
-        f'<ir_version: 8, opset_import: ["": 17]> stranger ({dtype}[{shape}] x) => (float[{out}] y)'
-        f"{{ number = Cast <to = 1> (x)  flat = Flatten(number)  {ending} }}"
-    )
-    onnx.helper.set_model_props(model, metadata or {})
-    onnx.save(model, path)
-    return path
 
 
 @pytest.fixture
@@ -208,13 +142,8 @@ def test_malformed_metadata_are_one_line_and_exit_code_2(
     ("options", "message"),
     [
         ({"shape": "N, 60000, 60000, 1"}, "expected at most 100 times"),
-        ({"shape": "N, 1, 3, 2"}, "expected a model of images of 1 or 3 channels, got 2"),
-        ({"shape": "N, 0, 3, 1"}, "expected sizes of 1 or more, got an input of ['N', 0, 3, 1]"),
-        ({"shape": "N, 1, 3"}, "expected a classifier of images, one input of 4 axes and an output of 2"),
-        (
-            {"ending": "spots = NonZero(flat)  y = Cast <to = 1> (spots)", "out": "N, C"},
-            "expected a row of classes for each of 1 images, got (2, 2)",
-        ),
+        ({"shape": "N, 1, 3, 2"}, "expected 'x' of float32 (n, 1, 3, 2), got uint8 (1, 1, 3)"),
+        ({"shape": "N, 0, 3, 1"}, "expected sizes of 1 or more, got an input 'x' of float32 (n, 0, 3, 1)"),
         (
             {"ending": "y = MatMul(flat, flat)", "out": "N, C"},
             "expected a model that runs with inputs of float32 (1, 1, 3, 1)",
@@ -229,23 +158,6 @@ def test_model_that_is_not_what_it_declares(
     code, output, errors = infer(path, pixels)
     assert (code, output, errors.count("\n")) == (2, "", 1)
     assert message in errors
-
-
-@pytest.mark.parametrize("dtype", ["float", "double", "float16", "uint8"])
-def test_types_of_the_input(dtype: str, pixels: Path) -> None:
-    classifier = Classifier(write_model(pixels.with_name("model.onnx"), dtype=dtype))
-    exponentials = np.exp(np.array([10.0, 0.0, 20.0]))
-    expected = [exponentials / exponentials.sum()]
-    np.testing.assert_allclose(classifier.predict(np.array([[[10, 0, 20]]])), expected, rtol=1e-5, atol=1e-7)
-
-
-@pytest.mark.parametrize("dtype", ["string", "int8", "bool"])
-def test_other_types_of_the_input(dtype: str, pixels: Path) -> None:
-    path = write_model(pixels.with_name("model.onnx"), dtype=dtype)
-    with pytest.raises(
-        UserError, match=rf"model\.onnx: expected 'x' of uint8, float, double, float16, got tensor\({dtype}\)"
-    ):
-        Classifier(path)
 
 
 def test_names_cannot_forge_lines_or_reach_the_terminal(pixels: Path, infer: Callable[..., Any]) -> None:
@@ -311,8 +223,6 @@ def test_logits_are_printed_as_scores(pixels: Path, infer: Callable[..., Any]) -
     assert (code, output, errors) == (0, f"{pixels}[0]: 2 score 2000, 0 score 1000\n", "")
     code, output, _ = infer(path, pixels, "--json")
     assert json.loads(output)["classes"] == [{"class": "2", "score": 2000.0}]
-    prediction = Classifier(path).classify(np.array([[[10, 0, 20]]]), ["image"])[0]
-    assert prediction == Prediction("image", ("2",), (2000.0,), are_scores=True)
 
 
 def test_probabilities_are_printed_as_percentages(pixels: Path, infer: Callable[..., Any]) -> None:
@@ -320,29 +230,6 @@ def test_probabilities_are_printed_as_percentages(pixels: Path, infer: Callable[
     assert infer(path, pixels)[1] == f"{pixels}[0]: 2 100.00 %\n"
     (row,) = json.loads(infer(path, pixels, "--json")[1])["classes"]
     assert row == {"class": "2", "probability": pytest.approx(1, abs=1e-3)}
-    assert not Classifier(path).classify(np.array([[[10, 0, 20]]]), ["image"])[0].are_scores
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([[0.25, 0.75], [1.0, 0.0]], True),
-        ([[1.0004, 0.0]], True),
-        ([[0.25, 0.75], [0.5, 0.7]], False),
-        ([[1.5, -0.5]], False),
-        ([[-0.3, -1.4]], False),  # the logarithms of probabilities
-        ([[0.9]], False),  # a sigmoid
-        ([[np.nan, 1.0]], False),
-        ([[np.inf, -np.inf]], False),
-    ],
-)
-def test_are_probabilities(values: list[list[float]], expected: bool) -> None:
-    assert are_probabilities(np.array(values, np.float32)) is expected
-
-
-def test_probabilities_of_many_classes_in_float16() -> None:
-    values = np.random.default_rng(0).dirichlet(np.ones(1000), 20).astype(np.float16)
-    assert are_probabilities(values)
 
 
 def ink(path: Path, paper: int, ink: int) -> Path:
@@ -392,3 +279,99 @@ def test_photo_of_a_turned_camera(folder: Path, tmp_path: Path, infer: Callable[
     Image.fromarray(np.rot90(IMAGES[0, ..., 0]).copy()).save(tmp_path / "image.png", exif=exif)
     code, output, errors = infer(folder / "grey.onnx", tmp_path / "image.png", "--top", 10)
     assert (code, output, errors) == (0, expected, f"{tmp_path / 'image.png'}: turned upright\n")
+
+
+def test_command_serves_a_model_of_several_inputs(tmp_path: Path, infer: Callable[..., Any]) -> None:
+    """A table with a number, a text and a code, from Keras to a file of results."""
+    age, colour = keras.Input((1,), name="age"), keras.Input((1,), dtype="string", name="colour")
+    words = keras.layers.StringLookup(vocabulary=["red", "green"], output_mode="one_hot")(colour)
+    x = keras.layers.Concatenate()([keras.layers.Rescaling(0.1)(age), words])
+    model = randomize(keras.Model([age, colour], keras.layers.Dense(1, name="price")(x)))
+    export_model(model, tmp_path / "m.onnx", quick=True)
+    (tmp_path / "t.csv").write_text('colour,note,age\nred,?,20\n"blue",!,3.5\n')
+    expected = model(
+        [keras.ops.array([[20.0], [3.5]]), keras.ops.convert_to_tensor([["red"], ["blue"]])]
+    ).numpy()
+    code, output, errors = infer(tmp_path / "m.onnx", tmp_path / "t.csv", "-o", tmp_path / "out.csv")
+    assert (code, output, errors) == (0, f"{tmp_path / 'out.csv'}: 2 rows of price\n", "")
+    header, *rows = (tmp_path / "out.csv").read_text().splitlines()
+    assert header == "name,price"
+    np.testing.assert_allclose(
+        [float(row.split(",")[1]) for row in rows], expected[:, 0], rtol=1e-5, atol=1e-6
+    )
+    np.savez(tmp_path / "t.npz", age=[20.0, 3.5], colour=["red", "blue"])
+    assert infer(tmp_path / "m.onnx", tmp_path / "t.npz", "--batch", 1)[1] == "".join(
+        f"{tmp_path / 't.npz'}[{index}]: price [{value:.5g}]\n" for index, value in enumerate(expected[:, 0])
+    )
+    assert (
+        infer(tmp_path / "m.onnx", tmp_path / "t.csv", tmp_path / "t.npz", "-o", tmp_path / "out.npz")[0] == 0
+    )
+    with np.load(tmp_path / "out.npz") as arrays:
+        np.testing.assert_allclose(arrays["price"], [*expected, *expected], rtol=1e-5, atol=1e-6)
+    code, output, errors = infer(tmp_path / "m.onnx", tmp_path / "m.png")
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert (
+        "m.png: expected a .csv or .npz file, because the model takes 'age' of float32 (n, 1); 'colour'"
+        in errors
+    )
+
+
+def test_command_writes_images_of_a_model_of_images(tmp_path: Path, infer: Callable[..., Any]) -> None:
+    path = write_model(
+        tmp_path / "m.onnx", "y = Identity(x)", {"input_range": "[-1, 1]"}, "N, 2, 2, 1", "N, 2, 2, 1"
+    )
+    pixels = np.array([[[0, 255], [51, 102]]], np.uint8)[..., np.newaxis]
+    np.savez(tmp_path / "x.npz", x=pixels)
+    assert (
+        infer(path, tmp_path / "x.npz")[1] == f"{tmp_path / 'x.npz'}[0]: y [[[-1], [1]], [[-0.6], [-0.2]]]\n"
+    )
+    assert infer(path, tmp_path / "x.npz", "-o", tmp_path / "out.npz")[0] == 0
+    with np.load(tmp_path / "out.npz") as arrays:
+        np.testing.assert_allclose(arrays["y"], pixels / 127.5 - 1, rtol=1e-5, atol=1e-6)
+    np.save(tmp_path / "values.npy", pixels / 127.5 - 1)
+    assert (
+        infer(path, tmp_path / "values.npy")[2].count("expected pixels 0..255, got values from -1 to 1") == 1
+    )
+    assert infer(path, tmp_path / "values.npy", "--values", "-o", tmp_path / "same.npz")[0] == 0
+    code, _, errors = infer(path, tmp_path / "x.npz", "-o", tmp_path / "out.csv")
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "got 'y' of shape (1, 2, 2, 1); write a .npz file" in errors
+    assert not (tmp_path / "out.csv").exists()
+
+
+@pytest.mark.parametrize("name", ["out.txt", "none/out.npz", "."])
+def test_output_that_cannot_be_written(name: str, pixels: Path, infer: Callable[..., Any]) -> None:
+    path = write_model(pixels.with_name("model.onnx"))
+    code, output, errors = infer(path, pixels, "-o", pixels.parent / name)
+    assert (code, output, errors.count("\n")) == (2, "", 1)
+    assert "expected a .npz or .csv file in an existing folder; choose another with -o" in errors
+
+
+def test_texts_from_standard_input(
+    tmp_path: Path, infer: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m.onnx"
+    text = "g (string[N] x) => (string[N] y) { y = Identity(x) }"
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> {text}'), path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("Red\r\nGR\u00dcN\n".encode())))
+    assert infer(path, "-") == (0, '-[0]: y "Red"\n-[1]: y "GR\u00dcN"\n', "")
+    (tmp_path / "t.txt").write_bytes(b"One\x1b[2J")
+    assert infer(path, tmp_path / "t.txt", "--json")[1] == (
+        json.dumps({"name": f"{tmp_path / 't.txt'}[0]", "outputs": {"y": "One\x1b[2J"}}) + "\n"
+    )
+
+
+def test_warnings_about_nan(pixels: Path, infer: Callable[..., Any]) -> None:
+    path = write_model(pixels.with_name("model.onnx"))
+    np.savez(pixels, x=np.array([[[0, 1, 2]], [[np.nan, 1, 2]]]))
+    _, _, errors = infer(path, pixels)
+    assert errors.splitlines() == [
+        f"hint: {pixels}: input 'x' is NaN in 1 of 2 rows, the first is 1",
+        f"warning: output 'y' is NaN for 1 row, first for {pixels}[1]",
+    ]
+
+
+def test_help_says_what_a_file_may_hold(infer: Callable[..., Any]) -> None:
+    code, output, errors = infer("--help")
+    assert (code, errors) == (0, "")
+    assert "  .csv            a table; its first line names the columns" in output

@@ -16,6 +16,7 @@ def test_values_of_empty_metadata() -> None:
 
 def test_values() -> None:
     assert read_layout(PATH, {"input_layout": "nchw"}) == "nchw"
+    assert read_layout(PATH, {"input_layout": "nchw"}, "output_layout") == "nhwc"
     assert read_input_range(PATH, {"input_range": "[-1, 0.5]"}) == (-1, 0.5)
     assert read_class_names(PATH, {"class_names": '["cat", "d\\u00f6g"]'}, 2) == ("cat", "dög")
     assert read_class_names(PATH, {"class_names": '["cat", "dog"]'}, "classes") == ("cat", "dog")

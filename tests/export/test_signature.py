@@ -7,7 +7,6 @@ from export.conversion import Options
 from export.signature import (
     input_names,
     input_range,
-    is_nchw,
     named_dimensions,
     output_names,
     rescales_its_input,
@@ -68,14 +67,6 @@ def test_input_range_of_raw_pixels_and_as_given() -> None:
 )
 def test_takes_uint8(dtype: str, raw: bool, expected: bool) -> None:
     assert takes_uint8(dtype, Options(raw_pixels=raw)) is expected
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"), [((None, 5, 6, 3), True), ((None, 5, 3), True), ((None, 5), False)]
-)
-def test_is_nchw(shape: tuple[int | None, ...], expected: bool) -> None:
-    assert is_nchw(shape, Options(input_layout="nchw")) is expected
-    assert is_nchw(shape, Options()) is False
 
 
 @pytest.mark.parametrize(

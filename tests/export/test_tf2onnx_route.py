@@ -22,6 +22,13 @@ def test_options_are_those_of_the_direct_route(options: dict[str, Any]) -> None:
     assert (conversion.route, conversion.reason) == ("tf2onnx", "requested")
 
 
+def test_output_layout() -> None:
+    model = functional((6, 5, 3), L.Conv2D(4, 2, activation="softmax"))
+    conversion = converted(model, route="tf2onnx", output_layout="nchw")
+    shape = conversion.model.graph.output[0].type.tensor_type.shape
+    assert [axis.dim_value for axis in shape.dim[1:]] == [4, 5, 4]
+
+
 def test_inputs_and_outputs_have_the_names_of_keras() -> None:
     model = functional((4,), L.Dense(3, name="dense"))
     proto, outputs = convert_by_tf2onnx(model, Options(), "requested")
