@@ -35,6 +35,8 @@ class Options:
             0..1 otherwise.
         class_names: a name for each class.
         fold: fold per-channel scales and shifts into neighbouring layers.
+        float16: write large weights in float16. `export_model` does that once the graph has passed the parity check;
+            `convert` alone leaves them in float32.
         lowerings: more lowerings, for this conversion only. They come before the default ones.
 
     Raises:
@@ -50,6 +52,7 @@ class Options:
     input_range: tuple[float, float] | None = None
     class_names: tuple[str, ...] | None = None
     fold: bool = True
+    float16: bool = False
     lowerings: Registry | None = None
 
     def __post_init__(self) -> None:

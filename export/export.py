@@ -14,6 +14,7 @@ from export.convert import convert, convert_layerwise
 from export.errors import KerasnormError, ParityError
 from export.evidence import write_evidence
 from export.files import write_json, write_whole
+from export.float16 import with_float16_weights
 from export.keras_graph import layer_outputs
 from export.metadata import count_nodes, set_metadata
 from export.parity import (
@@ -26,6 +27,7 @@ from export.parity import (
     parity_text,
     report_path,
 )
+from export.parity.rounding import Rounding
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,13 @@ class Exported:
         path: the ONNX file.
         conversion: the conversion.
         parity: the result of the parity check.
+        rounding: what rounding the weights to float16 changed; None if they were not.
     """
 
     path: Path
     conversion: Conversion
     parity: Parity
+    rounding: Rounding | None = None
 
 
 def export_model(
@@ -76,6 +80,7 @@ def export_model(
     Raises:
         UserError: the model can't be converted, or a file can't be written.
         ParityError: the graph computes different values. Nothing was written.
+        CheckError: with `float16`, rounding the weights changes the outputs too much. Nothing was written.
     """
     path = Path(path)
     conversion = convert(model, options)
@@ -95,19 +100,24 @@ def export_model(
             f"was written; {advice(model, conversion, parity)}",
             parity,
         )
+    examples, oracle, rounding = parity.examples, parity.oracle, None
+    if conversion.options.float16:
+        conversion, rounding = with_float16_weights(model, conversion, parity, data=data, quick=quick)
+        examples, oracle = rounding.examples, "the graph with its weights rounded to float16, in float32"
     set_metadata(conversion.model, {"parity": parity_text(parity)})
     content = conversion.model.SerializeToString()
     write_whole(path, lambda temporary: temporary.write_bytes(content))
-    write_json(report or report_path(path), as_json(conversion, parity))
+    write_json(report or report_path(path), as_json(conversion, parity, rounding))
     if check is not None:
-        write_evidence(check, parity.examples, parity.oracle)
-    return Exported(path, conversion, parity)
+        write_evidence(check, examples, oracle)
+    return Exported(path, conversion, parity, rounding)
 
 
-def as_json(conversion: Conversion, parity: Parity) -> dict[str, Any]:
-    """The parity report: the metrics, and how the graph was made."""
+def as_json(conversion: Conversion, parity: Parity, rounding: Rounding | None = None) -> dict[str, Any]:
+    """The parity report: the metrics, how the graph was made, and what float16 weights changed."""
     return {
         **parity.as_json(),
+        **({} if rounding is None else {"float16_weights": rounding.as_json()}),
         "route": conversion.route,
         "route_reason": conversion.reason,
         "opset": conversion.opset,
