@@ -36,7 +36,7 @@ class NotExact(Exception):
     """The model can't be evaluated in another precision. The message says which layer is in the way."""
 
 
-def other_policies(model: keras.Model) -> list[str]:
+def other_policies(model: keras.layers.Layer) -> list[str]:
     """The names of the dtype policies of layers that compute or keep weights in another float than float32."""
     layers = [x for x in model._flatten_layers() if not isinstance(x, (keras.Model, keras.layers.InputLayer))]
     dtypes = {x.dtype_policy.name: (str(x.compute_dtype), str(x.variable_dtype)) for x in layers}

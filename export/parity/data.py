@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import ml_dtypes
 import numpy as np
 
 from export.conversion import Conversion, Options
@@ -117,7 +118,9 @@ class Source:
         if "int" in dtype and array.dtype.kind in "fi":
             limits = np.iinfo(dtype)
             array = np.clip(np.round(array), limits.min, limits.max)
-        return array.astype(np.float32 if dtype == "bfloat16" else dtype)
+        if dtype == "bfloat16":  # the graph takes float32, and doesn't round it
+            return array.astype(ml_dtypes.bfloat16).astype(np.float32)
+        return array.astype(dtype)
 
 
 def graph_inputs(conversion: Conversion, arrays: Inputs) -> Inputs:

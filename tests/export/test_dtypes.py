@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from export.convert import convert
+from export.convert import Options, convert
 from export.errors import CheckError
 from export.load import load_model
 from export.parity import Parity, check_parity
@@ -199,6 +199,38 @@ def test_inputs_and_outputs_of_a_dtype(dtype: str) -> None:
     x = keras.Input((4,), dtype=dtype)
     outputs = [x * 2, keras.ops.cast(x, "float32"), keras.ops.cast(L.Dense(3)(x), dtype)]
     check(randomize(keras.Model(x, [*outputs, L.Dense(3, activation="softmax", dtype=dtype)(x)])))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs Keras on TensorFlow")
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", pytest.param("float16", marks=pytest.mark.slow)])
+def test_a_layer_that_tf2onnx_converts(policy: str) -> None:
+    import tensorflow as tf
+
+    class Normalizes(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return tf.math.l2_normalize(tf.nn.relu(x) + 0.3, -1)
+
+    model = with_policy(policy, lambda: functional((6,), L.Dense(5), Normalizes(), L.Dense(3)))
+    conversion = convert(model)
+    assert conversion.route == "mixed"
+    parity = check_parity(model, conversion, quick=True)
+    assert parity.passed, parity.table()
+    assert all(d.allowance <= 1e-4 * d.size for d in parity.differences), parity.table()
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs Keras on TensorFlow")
+@pytest.mark.parametrize(
+    "policy", ["float64", *(pytest.param(x, marks=pytest.mark.slow) for x in POLICIES[:-1])]
+)
+def test_a_model_that_tf2onnx_converts(policy: str) -> None:
+    model = with_policy(
+        policy,
+        lambda: functional((6,), L.Dense(5, activation="relu"), L.BatchNormalization(), L.Dense(3)),
+    )
+    conversion = convert(model, Options(route="tf2onnx"))
+    parity = check_parity(model, conversion, quick=True)
+    assert parity.passed, parity.table()
+    assert all(d.allowance <= 1e-4 * d.size for d in parity.differences), parity.table()
 
 
 def test_what_leaves_the_range_of_float16_is_infinite_there_alone() -> None:
