@@ -77,6 +77,9 @@ def parser() -> argparse.ArgumentParser:
         "dimension); the batch is left out",
     )
     parser.add_argument("--raw-pixels", action="store_true", help="make the inputs uint8")
+    parser.add_argument(
+        "--float16", action="store_true", help="write large weights in float16, which halves the file"
+    )
     parser.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: dynamic)")
     parser.add_argument(
         "--input-range",
@@ -135,6 +138,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output_layout=arguments.output_layout,
         raw_pixels=arguments.raw_pixels,
         batch=arguments.batch,
+        float16=arguments.float16,
         input_range=tuple(arguments.input_range) if arguments.input_range else None,
         class_names=tuple(arguments.class_names.split(",")) if arguments.class_names else None,
         inputs=parse_inputs(arguments.input_shape),
@@ -171,6 +175,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error.parity.table())
         raise
     print(done.parity.table())
+    if done.rounding is not None:
+        print(done.rounding.table())
     conversion = done.conversion
     for line in conversion.folds.refused:
         print(escape(f"not folded: {line}"))

@@ -40,6 +40,8 @@ class Options:
         fold: fold per-channel scales and shifts into neighbouring layers.
         inputs: the inputs of a model that was built without any: a `keras.Input`, a `keras.InputSpec` or an array, or a
             list or a dict of them; see `export.interface.with_inputs`. None: those that it was called on.
+        float16: write large weights in float16. `export_model` does that once the graph has passed the parity check;
+            `convert` alone leaves them in float32.
         lowerings: more lowerings, for this conversion only. They come before the default ones.
 
     Raises:
@@ -57,6 +59,7 @@ class Options:
     class_names: tuple[str, ...] | None = None
     fold: bool = True
     inputs: Any = None
+    float16: bool = False
     lowerings: Registry | None = None
 
     def __post_init__(self) -> None:

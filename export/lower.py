@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 
 import keras
 
-from export.builder import Builder, Shape, Tensor, record_shape
+from export.builder import Builder, Shape, Tensor, is_float, record_shape
 from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
     function_of,
@@ -23,6 +24,7 @@ from export.keras_graph import (
 from export.lowerings.operands import cast
 from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
+from export.precision import in_precision, other_policies
 from export.single_layer import SingleLayers
 
 # Called after each call of a layer with the layer's name and outputs.
@@ -158,7 +160,9 @@ class _ModelLowering:
                 "unsupported operation; add a lowering with export.lowerings.register_operation"
             )
         try:
-            return keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
+            # As the graph does; in float16, it would round what it computes of weights alone.
+            with in_precision(layer, "float32") if other_policies(layer) else contextlib.nullcontext():
+                return keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
         except Unsupported as error:
             hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
             raise Unsupported(f"{error}; {hint}") from error
@@ -171,7 +175,7 @@ class _ModelLowering:
         def symbol_of(x: Any) -> Any:
             if not isinstance(x, Tensor):
                 return x
-            symbol = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+            symbol = keras.Input(batch_shape=x.shape, dtype="float32" if is_float(x.dtype) else x.dtype)
             tensors.append(x)
             symbols.append(symbol)
             if x.mask is not None:

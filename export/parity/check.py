@@ -16,8 +16,18 @@ from export.errors import CheckError, UserError, reason_of
 from export.evidence import Example
 from export.interface import with_inputs
 from export.layout import to_graph, to_keras
-from export.parity.compare import UNITS, Deviation, Tolerance, Truth, allowance, jump_of, unit_of
-from export.parity.data import NUDGES, Source
+from export.parity.compare import (
+    JUMP,
+    ROUNDING,
+    UNIT,
+    UNITS,
+    Deviation,
+    Tolerance,
+    Truth,
+    allowance,
+    in_range,
+)
+from export.parity.data import NUDGES, Source, graph_inputs
 from export.parity.evaluate import Evaluator, ReferenceEvaluator
 from export.parity.logits import with_logits
 from export.parity.memory import peak_memory
@@ -25,6 +35,7 @@ from export.parity.oracle import Inputs, Oracle
 from export.parity.plan import BATCHES, OUT_OF_RANGE, QUICK_BATCHES, Feed, computes, plan
 from export.parity.random_numbers import random_outputs, with_fixed_numbers
 from export.parity.report import LOGITS, OUTPUT, Difference, Parity
+from export.precision import other_policies
 from export.weights_file import open_graph
 
 # Called after each batch: rows done, rows in all.
@@ -35,6 +46,8 @@ EXAMPLES = 3  # how many batches are kept for a comparison elsewhere
 # By how much an output may grow on inputs that are out of range, relative to regular ones, to be compared: far from all
 # that a network was made for, its activations explode, and a runtime's sigmoid or exponential is not exact any more.
 GROWTH = 8.0
+# Share of the numbers of an output that may be off in float32, as at a step, before a float64 model is refused.
+NEEDS_FLOAT64 = 0.01
 
 
 def check_parity(
@@ -91,14 +104,16 @@ def check_parity(
         evaluator,
         Oracle(model, evaluator),
         Tolerance(atol, rtol, by_size=reference is not None),
-        jump_of(layer.compute_dtype for layer in model._flatten_layers()),
         {"off": (with_logits_session, logits), "on": (optimized, [])},
     )
     if random_outputs(proto):
         check.notes.append("random numbers were replaced by fixed ones, in Keras and in the graph")
     done, total = 0, sum(feed.rows for feed in feeds)
+    policies = other_policies(model)
     for feed in feeds:
         check.compare(feed, model)
+        if "float64" in policies and feed.is_regular:
+            check.refuse_what_needs_float64(model)
         done += feed.rows
         if progress is not None:
             progress(done, total)
@@ -113,6 +128,8 @@ def check_parity(
         seconds=time.monotonic() - start,
         peak_memory=peak_memory(),
         examples=check.judged_examples(),
+        keras_dtypes=policies,
+        own_error=check.own_error,
     )
 
 
@@ -134,12 +151,13 @@ class _Check:
     evaluator: Evaluator | ReferenceEvaluator
     oracle: Oracle
     tolerance: Tolerance
-    jump: float
     sessions: Mapping[str, tuple[onnxruntime.InferenceSession, list[int]]]
     notes: list[str] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
     truths: dict[tuple[Tensor, str], Truth] = field(default_factory=dict)
     deviations: dict[tuple[Tensor, str, str], Deviation] = field(default_factory=dict)
+    dtypes: dict[Tensor, str] = field(default_factory=dict)
+    own_error: float = 0.0
 
     def __post_init__(self) -> None:
         """Name the tensors that are compared, in the order in which the evaluator returns them."""
@@ -166,23 +184,19 @@ class _Check:
             raise
         if feed.optional and feed.is_regular and not computes(keras_outputs):
             return
-        exact, errors = self.oracle.truth(arrays, keras_outputs)
-        is_degenerate = feed.kind in NUDGES
-        moves = [0.0] * len(exact)
-        if is_degenerate or feed.kind == OUT_OF_RANGE:
-            moves = self.oracle.movement(arrays, exact, NUDGES.get(feed.kind, Oracle.NUDGE))
-        for tensor, t, k, error, move in zip(self.tensors, exact, keras_outputs, errors, moves, strict=True):
-            jump = float("inf") if is_degenerate else self.jump
-            truth = self.truths.setdefault((tensor, feed.kind), Truth(unit_of(k.dtype), jump))
-            truth.add(t, k)
-            truth.keras_error = max(truth.keras_error, error)
-            truth.movement = max(truth.movement, move)
-        fed = dict(zip(self.conversion.inputs, self._graph_inputs(arrays), strict=True))
+        if not self.dtypes:  # logits have no dtype of their own
+            names = (
+                x.dtype.name if kind == OUTPUT else "float32"
+                for x, (_, kind) in zip(keras_outputs, self.tensors, strict=True)
+            )
+            self.dtypes = dict(zip(self.tensors, names, strict=True))
+        exact, in_float32 = self._add_truths(feed, arrays, keras_outputs)
+        fed = dict(zip(self.conversion.inputs, graph_inputs(self.conversion, arrays), strict=True))
         for optimizations, (session, logits) in self.sessions.items():
             got = self._run(session, fed, logits, feed)
-            for tensor, t, k in zip(self.tensors, exact, keras_outputs, strict=True):
+            for tensor, t, k, own in zip(self.tensors, exact, in_float32, keras_outputs, strict=True):
                 if tensor in got:
-                    _check_type(tensor, got[tensor], k)
+                    _check_type(tensor, got[tensor], own)
                     deviation = self.deviations.setdefault((tensor, feed.kind, optimizations), Deviation())
                     tolerance = (
                         self.tolerance if tensor[1] == OUTPUT else Tolerance()
@@ -196,15 +210,43 @@ class _Check:
             if outputs:
                 self.examples.append(Example(feed.kind, fed, outputs, {}))
 
-    def _graph_inputs(self, arrays: Inputs) -> Inputs:
-        arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
-        return [to_graph(a, self.conversion.options.input_layout) for a in arrays]
-
     def _keras_output(self, tensor: Tensor, array: np.ndarray) -> np.ndarray:
         """An output of the graph, or its logits, in Keras' layout. What goes into an ArgMax has that layout."""
         name, kind = tensor
         is_index = kind == LOGITS and name in self.indices
         return array if is_index else to_keras(array, self.conversion.options.output_layout)
+
+    def refuse_what_needs_float64(self, model: keras.Model) -> None:
+        """Raise a CheckError if float32 can't compute what a float64 model computes."""
+        for (tensor, kind), truth in self.truths.items():
+            if kind not in NUDGES and truth.far > NEEDS_FLOAT64 * truth.count:
+                raise CheckError(
+                    f"model {model.name!r}: expected a float64 model that can be computed in float32, but Keras itself "
+                    f"gives other numbers in float32 for {truth.far:,} of {truth.count:,} values of {tensor[0]!r}; "
+                    "nothing was written; scale its inputs and weights so that float32 is enough"
+                )
+
+    def _add_truths(self, feed: Feed, arrays: Inputs, keras_outputs: Inputs) -> tuple[Inputs, Inputs]:
+        """The true outputs, and those of Keras in float32; add them to what is known."""
+        in_float32 = self.oracle.in_float32(arrays, keras_outputs)
+        exact, errors = self.oracle.truth(arrays, in_float32)
+        is_degenerate = feed.kind in NUDGES
+        moves = [0.0] * len(exact)
+        if is_degenerate or feed.kind == OUT_OF_RANGE:
+            moves = self.oracle.movement(arrays, exact, NUDGES.get(feed.kind, self.oracle.nudge))
+        if feed.is_regular:
+            self.own_error = max(self.own_error, *map(_largest_difference, keras_outputs, exact))
+        exact, in_float32 = (
+            [in_range(x, self.dtypes[tensor]) for tensor, x in zip(self.tensors, arrays, strict=True)]
+            for arrays in (exact, in_float32)
+        )
+        for tensor, t, k, error, move in zip(self.tensors, exact, in_float32, errors, moves, strict=True):
+            jump = float("inf") if is_degenerate else JUMP
+            truth = self.truths.setdefault((tensor, feed.kind), Truth(self.dtypes[tensor], jump))
+            truth.add(t, k)
+            truth.keras_error = max(truth.keras_error, error)
+            truth.movement = max(truth.movement, move)
+        return exact, in_float32
 
     def _run(
         self,
@@ -270,7 +312,9 @@ class _Check:
                 if graph_name not in example.outputs:
                     continue
                 truth = self.truths[(name, OUTPUT), example.kind]
-                allowed[graph_name] = (allowance(truth, pooled.get((name, OUTPUT), 0.0)), UNITS * truth.unit)
+                relative, least = ROUNDING.get(truth.dtype, (0.0, 0.0))
+                absolute = allowance(truth, pooled.get((name, OUTPUT), 0.0))
+                allowed[graph_name] = (absolute + least, UNITS * UNIT + relative)
             result.append(replace(example, allowances=allowed))
         return result
 
@@ -311,3 +355,13 @@ def _check_type(tensor: Tensor, got: np.ndarray, expected: np.ndarray) -> None:
     dtype = np.dtype(np.float32) if expected.dtype.name == "bfloat16" else expected.dtype  # NumPy has none
     if kind == OUTPUT and not is_text and got.dtype != dtype:
         raise CheckError(f"output {name!r}: expected dtype {dtype} as in Keras, got {got.dtype}")
+
+
+def _largest_difference(keras_output: np.ndarray, exact: np.ndarray) -> float:
+    """How far Keras' own output is from the truth, where both are finite numbers; infinite where Keras' is not."""
+    if exact.dtype.kind in "OUS":
+        return 0.0
+    k, t = keras_output.astype(np.float64), exact.astype(np.float64)
+    finite = np.isfinite(t)
+    error = np.abs(np.subtract(k, t, where=finite, out=np.zeros(t.shape)))
+    return float(np.max(np.where(np.isnan(error), np.inf, error), initial=0))

@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import ml_dtypes
 import numpy as np
 
 from export.conversion import Conversion, Options
+from export.layout import to_graph
 from export.parity.domains import PIXELS, Domain, domain_of
 from export.parity.oracle import Inputs
 
@@ -117,7 +119,15 @@ class Source:
         if "int" in dtype and array.dtype.kind in "fi":
             limits = np.iinfo(dtype)
             array = np.clip(np.round(array), limits.min, limits.max)
-        return array.astype(np.float32 if dtype == "bfloat16" else dtype)
+        if dtype == "bfloat16":  # the graph takes float32, and doesn't round it
+            return array.astype(ml_dtypes.bfloat16).astype(np.float32)
+        return array.astype(dtype)
+
+
+def graph_inputs(conversion: Conversion, arrays: Inputs) -> Inputs:
+    """The inputs of the graph for those of the Keras model: its layout, and float32 for float64."""
+    arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+    return [to_graph(a, conversion.options.input_layout) for a in arrays]
 
 
 def _replaced(domain: Domain, input_range: tuple[float, float]) -> Domain:

@@ -99,7 +99,11 @@ def plan(
 
 def computes(outputs: Sequence[np.ndarray]) -> bool:
     """Whether outputs hold numbers. The maximum over nothing, of inputs that are too small, is the lowest number."""
-    return all(x.size > 0 and (x.dtype.kind != "f" or bool(np.all(np.abs(x) < HUGE))) for x in outputs)
+    return all(x.size > 0 and (x.dtype.kind != "f" or bool(np.all(np.abs(x) < _huge(x)))) for x in outputs)
+
+
+def _huge(array: np.ndarray) -> float:
+    return HUGE if float(np.finfo(array.dtype).max) > HUGE else np.inf
 
 
 def _has_shapes(model: keras.Model, source: Source, sizes: tuple[int, ...]) -> bool:

@@ -268,7 +268,9 @@ def test_right_graphs_of_a_deep_network_pass_and_a_fault_in_it_is_found() -> Non
 def test_where_a_layer_insists_on_float32_the_report_says_so() -> None:
     class Single(keras.layers.Layer):
         def call(self, x: Any) -> Any:
-            return keras.ops.cast(keras.ops.tanh(keras.ops.cast(x, "float32")), "float32")
+            return keras.ops.convert_to_tensor(
+                keras.ops.tanh(keras.ops.convert_to_tensor(x, "float32")), "float32"
+            )
 
     model = functional((8,), L.Dense(16), Single(name="mine"), L.Dense(5))
     conversion = convert(model)
