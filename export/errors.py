@@ -13,6 +13,7 @@ keeps its traceback. This module needs only the standard library.
 
 from __future__ import annotations
 
+import re
 from typing import Protocol
 
 
@@ -77,3 +78,21 @@ class ParityError(CheckError):
     def __init__(self, message: str, parity: ParityResult) -> None:
         super().__init__(message)
         self.parity = parity
+
+
+# What Keras writes around the error of a layer, in bold letters, and what TensorFlow writes before one of its own.
+_OF_LAYER = re.compile(
+    r"Exception encountered when calling (?P<call>.+)\.\s+\x1b\[1m(?P<message>.*?)\x1b\[0m", re.DOTALL
+)
+_OF_NODE = re.compile(r"\{\{.*?\}\}\s*")
+
+
+def reason_of(error: BaseException) -> str:
+    """What an exception of Keras or of another library says, in one short line: 'LAYER.call(): its first cause'."""
+    message = str(error)
+    found = _OF_LAYER.search(message)
+    if found:
+        message = found["message"]
+    lines = _OF_NODE.sub("", message).strip().splitlines() or [type(error).__name__]
+    reason = lines[-1 if lines[0] == "in user code:" else 0].strip()  # TensorFlow's own traceback
+    return f"{found['call']}: {reason}"[:300] if found else reason[:300]

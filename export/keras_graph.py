@@ -14,7 +14,8 @@ import keras
 from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next
 from keras.src.utils.backend_utils import DynamicBackend
 
-from export.errors import Unsupported
+from export.errors import Unsupported, reason_of
+from export.symbolic_calls import inlined_calls
 from export.trace import symbolic_sizes
 
 # Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
@@ -205,7 +206,7 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
         Unsupported: the function computes something without `keras.ops`, or needs the size of a dynamic dimension.
     """
     try:
-        with _variables_defer_to_symbols(), symbolic_sizes():
+        with _variables_defer_to_symbols(), symbolic_sizes(), inlined_calls():
             outputs = function(*args, **kwargs)
     except Unsupported:  # of a function that a lowering composes
         raise
@@ -232,8 +233,7 @@ def function_of(inputs: Sequence[keras.KerasTensor], outputs: Any) -> Any:
 
 
 def _untraceable(error: Exception) -> Unsupported:
-    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return Unsupported(f"its call can't be traced into keras.ops: {reason}")
+    return Unsupported(f"its call can't be traced into keras.ops: {reason_of(error)}")
 
 
 def _nodes_before(outputs: Any) -> list[Any]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
-from export.builder import Builder, Shape, Tensor, record_shape
+from export.builder import Builder, Shape, Tensor, onnx_dtype, record_shape
 from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
     function_of,
@@ -158,7 +159,8 @@ class _ModelLowering:
                 "unsupported operation; add a lowering with export.lowerings.register_operation"
             )
         try:
-            return keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
+            outputs = keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
+            return [_constant(g, x) for x in outputs]
         except Unsupported as error:
             hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
             raise Unsupported(f"{error}; {hint}") from error
@@ -214,6 +216,14 @@ def _as_declared(g: Builder, outputs: list[Any]) -> list[Tensor]:
         replace(output, dtype=dtype)
         for output, dtype in zip(_checked(g, outputs), g.output_dtypes, strict=True)
     ]
+
+
+def _constant(g: Builder, x: Any) -> Any:
+    """An output that depends on no input, such as a table of positions, as a Tensor."""
+    if not (keras.ops.is_tensor(x) or isinstance(x, (keras.Variable, np.ndarray))):
+        return x
+    array, dtype = keras.ops.convert_to_numpy(x), keras.backend.standardize_dtype(x.dtype)
+    return g.tensor(g.constant(array.astype(onnx_dtype(dtype).numpy())), array.shape, dtype=dtype)
 
 
 def _checked(g: Builder, outputs: list[Any]) -> list[Tensor]:

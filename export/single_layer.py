@@ -11,7 +11,7 @@ import onnx.version_converter
 import onnx_ir as ir
 
 from export.builder import Builder, Tensor, onnx_dtype
-from export.errors import Unsupported
+from export.errors import Unsupported, reason_of
 from export.keras_graph import in_inference
 from export.tf2onnx_route import TF2ONNX_HIGHEST_OPSET
 
@@ -85,8 +85,7 @@ def _convert(
             proto = onnx.version_converter.convert_version(proto, g.opset)
         onnx.checker.check_model(proto, full_check=True)
     except Exception as error:  # tf2onnx raises anything, and onnx's errors have no common base
-        message = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise Unsupported(f"{reason}; tf2onnx: {message[:200]}") from error
+        raise Unsupported(f"{reason}; tf2onnx: {reason_of(error)}") from error
     domains = {entry.domain for entry in proto.opset_import if entry.domain not in ("ai.onnx", *_DOMAINS)}
     used = {node.domain for node in proto.graph.node} & domains
     if used or proto.functions or len(proto.graph.input) != len(specs):

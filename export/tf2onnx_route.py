@@ -9,7 +9,7 @@ import keras
 import onnx
 
 from export.conversion import DEFAULT_OPSET, Options
-from export.errors import UserError
+from export.errors import UserError, reason_of
 from export.signature import input_names, is_nchw, output_names, takes_uint8
 
 TF2ONNX_HIGHEST_OPSET = 18
@@ -62,7 +62,9 @@ def convert_by_tf2onnx(
     try:
         proto, _ = tf2onnx.convert.from_function(call, input_signature=specs, opset=opset)
     except Exception as error:  # tf2onnx raises anything
-        raise UserError(f"neither route can convert the model: {reason}; tf2onnx: {error}") from error
+        raise UserError(
+            f"neither route can convert the model: {reason}; tf2onnx: {reason_of(error)}"
+        ) from error
     if len(proto.graph.input) != len(
         symbolic
     ):  # it makes inputs of tables and of constants that were captured

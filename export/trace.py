@@ -76,11 +76,17 @@ def symbolic_sizes() -> Iterator[None]:
                     original = getattr(module, name)
                     stack.callback(setattr, module, name, original)
                     setattr(module, name, _deferring(original, own, deciding, owner))
-        for kind in (keras.KerasTensor, keras.Variable):
+        for kind in (keras.KerasTensor, keras.Variable, _class_of_constants()):
             original = kind.__getitem__
             stack.callback(setattr, kind, "__getitem__", original)
             kind.__getitem__ = _deferring(original, sizes.get_item, ("key",), owner)
         yield
+
+
+def _class_of_constants() -> Any:
+    """The class of a backend's tensors that defines their subscripts."""
+    kind = type(ops.convert_to_tensor(0))
+    return next(base for base in kind.__mro__ if "__getitem__" in vars(base))
 
 
 def _modules() -> list[ModuleType]:

@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 from export.conversion import Conversion, Options
-from export.errors import CheckError, UserError
+from export.errors import CheckError, UserError, reason_of
 from export.evidence import Example
 from export.parity.compare import UNITS, Deviation, Tolerance, Truth, allowance, jump_of, unit_of
 from export.parity.data import NUDGES, Source
@@ -112,7 +112,7 @@ def _run_keras(evaluator: Evaluator | ReferenceEvaluator, feed: Feed, model: ker
     except Exception as error:  # layers and backends raise anything
         raise UserError(
             f"model {model.name!r}: expected inputs that Keras can run, but it fails on {feed.kind} of the data: "
-            f"{_first_line(error)}"
+            f"{reason_of(error)}"
         ) from error
 
 
@@ -199,10 +199,10 @@ class _Check:
             return dict(zip(tensors, session.run(None, fed), strict=True))
         except Exception as error:  # onnxruntime's exceptions have no common base
             if feed.kind == OUT_OF_RANGE:  # where Keras takes an id that no embedding has, a runtime need not
-                self.notes.append(f"onnxruntime refuses inputs that are out of range: {_first_line(error)}")
+                self.notes.append(f"onnxruntime refuses inputs that are out of range: {reason_of(error)}")
                 return {}
             raise CheckError(
-                f"onnxruntime fails on {feed.kind} where Keras computes a result: {_first_line(error)}; nothing was "
+                f"onnxruntime fails on {feed.kind} where Keras computes a result: {reason_of(error)}; nothing was "
                 "written"
             ) from error
 
@@ -287,7 +287,3 @@ def _check_type(tensor: Tensor, got: np.ndarray, expected: np.ndarray) -> None:
     dtype = np.dtype(np.float32) if expected.dtype.name == "bfloat16" else expected.dtype  # NumPy has none
     if kind == OUTPUT and not is_text and got.dtype != dtype:
         raise CheckError(f"output {name!r}: expected dtype {dtype} as in Keras, got {got.dtype}")
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from export.errors import reason_of
 from export.keras_graph import functional, interpret, masked_inputs
 from export.parity.oracle import Inputs, NotExact, in_float64
 
@@ -200,8 +201,7 @@ def _compiled_in_float64(
         except NotExact:
             raise
         except Exception as error:  # custom layers raise anything
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise NotExact(f"a layer fails in float64: {reason[:200]}") from error
+            raise NotExact(f"a layer fails in float64: {reason_of(error)}") from error
 
 
 class _Walk:

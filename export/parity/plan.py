@@ -12,16 +12,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.errors import UserError
+from export.errors import UserError, reason_of
 from export.keras_graph import functional, interpret, nodes
 from export.parity.data import DEGENERATE, Source
+from export.parity.domains import SMALLEST_SIZE
 from export.parity.oracle import Inputs
 
 BATCHES = (1, 2, 7, 32, 256)
 QUICK_BATCHES = (1, 3)
 OUT_OF_RANGE = "out of range"
 HUGE = 1e37
-SIZES = (16, 32, 64, 128, 256, 512)  # of dynamic dimensions; the first that Keras runs is taken
+SIZES = (16, 32, 64, 128, 256, 512, 8, 4)  # of dynamic dimensions; the first that Keras runs is taken
 # Numbers in the largest tensor of a batch (64 MiB in float64) and, of random data, in its inputs.
 TENSOR_LIMIT, INPUT_LIMIT = 2**23, 2**19
 
@@ -143,7 +144,7 @@ def _other_sizes(sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Smaller, odd and unequal sizes of dynamic dimensions, and larger ones that keep their powers of two."""
     if not sizes:
         return []
-    small = tuple(max(3, size // 4) + axis for axis, size in enumerate(sizes))
+    small = tuple(max(SMALLEST_SIZE, size // 4) + axis for axis, size in enumerate(sizes))
     odd = tuple(size + 5 + 2 * axis for axis, size in enumerate(sizes))
     large = tuple(size * (2 + axis) for axis, size in enumerate(sizes))
     return [small, odd, large]
@@ -161,11 +162,11 @@ def _working_sizes(
             if computes(run(source.random(rows, sizes, 0))) or not source.dynamic:
                 return sizes
         except Exception as error:  # layers and backends raise anything
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-    which = f" of sizes {SIZES[0]} to {SIZES[-1]}" if source.dynamic else ""
+            reason = reason_of(error)
+    which = f" of sizes {min(SIZES)} to {max(SIZES)}" if source.dynamic else ""
     raise UserError(
         f"model {model.name!r}: expected inputs that Keras can run, but it fails on random ones{which}: "
-        f"{reason[:200]}; give some of your own with --check-data"
+        f"{reason}; give some of your own with --check-data"
     )
 
 

@@ -1,9 +1,20 @@
-"""The tree of errors, and the exit code of each."""
+"""The tree of errors, the exit code of each, and the reason of an error of another library."""
 
+from typing import Any
+
+import keras
 import pytest
 
 from export.convert import Options, convert
-from export.errors import CheckError, KerasnormError, OpsetTooLow, ParityError, Unsupported, UserError
+from export.errors import (
+    CheckError,
+    KerasnormError,
+    OpsetTooLow,
+    ParityError,
+    Unsupported,
+    UserError,
+    reason_of,
+)
 from export.parity import check_parity
 from tests.export.helpers import functional
 
@@ -36,3 +47,34 @@ def test_parity_error_carries_the_parity() -> None:
     error = ParityError("they differ", parity)
     assert str(error) == "they differ"
     assert error.parity is parity
+
+
+class Failing(keras.layers.Layer):
+    """Fails as it is called."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def call(self, x: Any) -> Any:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("two lines:\nthe second"), "two lines:"),
+        (ValueError(), "ValueError"),
+        (ValueError("{{function_node __wrapped__Gather}} indices[0] = 7"), "indices[0] = 7"),
+        (
+            TypeError('in user code:\n\n    File "x.py"\n    ValueError: no such axis\n'),
+            "ValueError: no such axis",
+        ),
+    ],
+)
+def test_reason_of(error: Exception, reason: str) -> None:
+    """The cause, not what libraries write around it, with the layer's name if a layer failed."""
+    assert reason_of(error) == reason
+    with pytest.raises(type(error)) as caught:
+        Failing(error)(keras.ops.ones((2, 3)))
+    assert reason_of(caught.value) == f"Failing.call(): {reason}"
