@@ -6,8 +6,10 @@ import contextlib
 import functools
 import inspect
 import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -15,8 +17,9 @@ from keras.src.backend import set_keras_mask  # Keras has no public name for it,
 from keras.src.utils.backend_utils import DynamicBackend
 
 from export.errors import Unsupported, reason_of
+from export.recorded import Recorded
 from export.symbolic_calls import inlined_calls
-from export.trace import symbolic_sizes
+from export.trace import portable_branches, symbolic_sizes
 
 # Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
 Evaluate = Callable[[Any, Any, Any, list[Any]], list[Any]]
@@ -48,6 +51,9 @@ def graph_of(model: keras.Model) -> Any:
 
 def nodes(graph: Any) -> Iterator[Any]:
     """The nodes of a Functional model, the calls of its layers and operations, in topological order."""
+    if isinstance(graph, Recorded):
+        yield from graph.nodes
+        return
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             if not node.is_input:
@@ -58,7 +64,7 @@ def interpret(graph: Any, inputs: Sequence[Any], evaluate: Evaluate) -> list[Any
     """Run a Functional model node by node, on values of any kind.
 
     Args:
-        graph: a Functional model or a `keras.Function`.
+        graph: a Functional model, or what was recorded.
         inputs: a value for each of its inputs, in Keras' order.
         evaluate: `evaluate(operation, args, kwargs, symbolic)` returns the outputs of one call. `args` and `kwargs`
             are the arguments of the call with values in the place of tensors; `symbolic` are its outputs as Keras
@@ -133,7 +139,7 @@ def _record_outputs(
 
 @contextlib.contextmanager
 def traced_call(layer: keras.layers.Layer, args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:
-    """Trace what a layer's `call` computes in inference, as a `keras.Function`.
+    """Trace what a layer's `call` computes in inference.
 
     `call` runs on symbolic tensors, on which layers and the operations of `keras.ops` record themselves. When the
     context ends, the inner layers forget that they were called.
@@ -151,7 +157,7 @@ def traced_call(layer: keras.layers.Layer, args: Any, kwargs: Mapping[str, Any])
     """
     symbols = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
     with traced(in_inference(layer), args, kwargs) as outputs:
-        yield function_of(symbols, outputs)
+        yield Recorded.between(symbols, outputs)
 
 
 def in_inference(layer: keras.layers.Layer) -> Callable[..., Any]:
@@ -205,13 +211,17 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
     Raises:
         Unsupported: the function computes something without `keras.ops`, or needs the size of a dynamic dimension.
     """
-    try:
-        with _variables_defer_to_symbols(), symbolic_sizes(), inlined_calls():
+    with _variables_defer_to_symbols(), symbolic_sizes(), inlined_calls(in_inference):
+        try:
             outputs = function(*args, **kwargs)
-    except Unsupported:  # of a function that a lowering composes
-        raise
-    except Exception as error:  # a custom layer raises anything
-        raise _untraceable(error) from error
+        except Unsupported:  # of a function that a lowering composes
+            raise
+        except Exception as error:  # a custom layer raises anything
+            try:
+                with portable_branches():
+                    outputs = function(*args, **kwargs)
+            except Exception:
+                raise _untraceable(error) from error
     try:
         yield outputs
     finally:
@@ -220,20 +230,22 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
                 node.operation._inbound_nodes.remove(node)
 
 
-def function_of(inputs: Sequence[keras.KerasTensor], outputs: Any) -> Any:
-    """What was recorded from inputs to a structure of outputs, as a `keras.Function`.
-
-    Raises:
-        Unsupported: an output depends on something else.
-    """
-    try:
-        return keras.Function(list(inputs), outputs)
-    except Exception as error:
-        raise _untraceable(error) from error
-
-
 def _untraceable(error: Exception) -> Unsupported:
-    return Unsupported(f"its call can't be traced into keras.ops: {reason_of(error)}")
+    """The reason, and where it is in the code of a package or of the user."""
+    lines = [
+        f" ({Path(frame.filename).name}, line {frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not _is_of_library(Path(frame.filename))
+    ]
+    where = lines[-1] if lines else ""
+    return Unsupported(f"its call can't be traced into keras.ops: {reason_of(error)}{where}")
+
+
+def _is_of_library(path: Path) -> bool:
+    """Whether code belongs to Keras, what it is built on, or this package."""
+    return path.is_relative_to(Path(__file__).parent) or bool(
+        {"keras", "tensorflow", "optree"} & set(path.parts)
+    )
 
 
 def _nodes_before(outputs: Any) -> list[Any]:

@@ -13,7 +13,6 @@ import numpy as np
 from export.builder import Builder, Shape, Tensor, onnx_dtype, record_shape
 from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
-    function_of,
     functional,
     graph_of,
     in_inference,
@@ -24,6 +23,7 @@ from export.keras_graph import (
 from export.lowerings.operands import cast
 from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
+from export.recorded import Recorded
 from export.single_layer import SingleLayers
 
 # Called after each call of a layer with the layer's name and outputs.
@@ -65,7 +65,7 @@ class _ModelLowering:
     single_layers: SingleLayers | None
 
     def graph(self, g: Builder, graph: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Lower a Functional model or a `keras.Function`, whose layers are named within `g.name`."""
+        """Lower a Functional model or what was recorded, whose layers are named within `g.name`."""
 
         has_other_shapes = False
 
@@ -187,7 +187,7 @@ class _ModelLowering:
             wanted = [*flat, *(mask for mask in masks if mask is not None)]
             lowered: list[Tensor] = []
             if wanted:
-                lowered = replace(self, observer=None).graph(g, function_of(symbols, wanted), tensors)
+                lowered = replace(self, observer=None).graph(g, Recorded.between(symbols, wanted), tensors)
             values = dict(zip(map(id, wanted), lowered, strict=True))
 
         def value_of(x: Any) -> Any:

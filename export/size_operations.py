@@ -72,3 +72,22 @@ class Pad(_OfKnownShape):
     def __init__(self, shape: Sequence[int | None], dtype: str, mode: str) -> None:
         super().__init__(shape, dtype)
         self.mode = mode
+
+
+class Resize(_OfKnownShape):
+    """(images, sizes): images in another height and width."""
+
+    crop_to_aspect_ratio = pad_to_aspect_ratio = False
+
+    def __init__(
+        self,
+        shape: Sequence[int | None],
+        dtype: str,
+        interpolation: str,
+        antialias: bool,
+        data_format: str | None,
+    ) -> None:
+        super().__init__(shape, dtype)
+        self.interpolation = interpolation
+        self.antialias = antialias
+        self.data_format = data_format

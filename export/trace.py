@@ -48,6 +48,8 @@ _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "zeros": (sizes.zeros, ("shape",)),
     "ones": (sizes.ones, ("shape",)),
     "full": (sizes.full, ("shape",)),
+    "array": (sizes.array, ("x",)),
+    "convert_to_tensor": (sizes.array, ("x",)),
     "arange": (sizes.arange, ("start", "stop", "step")),
     "eye": (sizes.eye, ("N", "M", "k")),
     "identity": (sizes.identity, ("n",)),
@@ -57,6 +59,7 @@ _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "get_item": (sizes.get_item, ("key",)),
     "slice": (sizes.slice_of, ("shape",)),
     "pad": (sizes.pad, ("pad_width",)),
+    "resize": (sizes.resize, ("size",)),
     "cond": (cond, ("pred",)),
     "switch": (switch, ("index", "operands")),
 }
@@ -79,8 +82,36 @@ def symbolic_sizes() -> Iterator[None]:
         for kind in (keras.KerasTensor, keras.Variable, _class_of_constants()):
             original = kind.__getitem__
             stack.callback(setattr, kind, "__getitem__", original)
-            kind.__getitem__ = _deferring(original, sizes.get_item, ("key",), owner)
+            take = _of_tuples(original) if kind is keras.KerasTensor else original
+            kind.__getitem__ = _deferring(take, sizes.get_item, ("key",), owner)
+        stack.callback(delattr, keras.KerasTensor, "__array_ufunc__")
+        keras.KerasTensor.__array_ufunc__ = None  # np.float32(2) * symbol calls symbol.__rmul__
         yield
+
+
+@contextlib.contextmanager
+def portable_branches() -> Iterator[None]:
+    """Have `keras.config.backend()` return another name than TensorFlow's, while a call is traced.
+
+    Published layers branch by the backend, and call TensorFlow itself in the branch for it, where `keras.ops` was
+    slower or wrong once. The branches compute the same, and NumPy's is written in `keras.ops`. Keras itself does not
+    ask these functions.
+    """
+    with contextlib.ExitStack() as stack:
+        for module in (keras.config, keras.backend):
+            stack.callback(setattr, module, "backend", module.backend)
+            module.backend = lambda: "numpy"
+        yield
+
+
+def _of_tuples(take: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """x[key] for any key: Keras records x[1:,] but not x[1:]."""
+
+    @functools.wraps(take)
+    def get(self: Any, key: Any) -> Any:
+        return take(self, (key,) if key is None or key is Ellipsis or isinstance(key, slice) else key)
+
+    return get
 
 
 def _class_of_constants() -> Any:
@@ -91,8 +122,8 @@ def _class_of_constants() -> Any:
 
 def _modules() -> list[ModuleType]:
     """The modules that a function of `keras.ops` is found in."""
-    public = [ops, getattr(ops, "numpy", None), getattr(ops, "nn", None)]
-    inner = [sys.modules.get(f"keras.src.ops{name}") for name in ("", ".core", ".numpy", ".nn")]
+    public = [ops, *(getattr(ops, name, None) for name in ("numpy", "nn", "image"))]
+    inner = [sys.modules.get(f"keras.src.ops{name}") for name in ("", ".core", ".numpy", ".nn", ".image")]
     return [module for module in (*public, *inner) if isinstance(module, ModuleType)]
 
 
