@@ -37,8 +37,8 @@ class WithScores(keras.layers.Layer):
 
 
 class Rotate(keras.layers.Layer):
-    def compute_output_shape(self, x_shape: Any, y_shape: Any = None) -> Any:
-        return x_shape
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
 
     def call(self, x: Any) -> Any:
         return x[..., ::-1]
