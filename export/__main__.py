@@ -61,6 +61,14 @@ def parser() -> argparse.ArgumentParser:
         default="nhwc",
         help="layout of image inputs (default: nhwc)",
     )
+    parser.add_argument(
+        "--input-shape",
+        action="append",
+        default=[],
+        metavar="[NAME=]SIZES[:DTYPE]",
+        help="an input of a model that was built without one, such as 28,28,1 or tokens=?:int32 (? for a dynamic "
+        "dimension); the batch is left out",
+    )
     parser.add_argument("--raw-pixels", action="store_true", help="make the inputs uint8")
     parser.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: dynamic)")
     parser.add_argument(
@@ -108,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from export.errors import ParityError
     from export.evidence import evidence_path
     from export.export import check_layerwise, export_model
+    from export.interface import parse_inputs, with_inputs
     from export.load import load_model
     from export.parity import load_check_data, report_path
 
@@ -120,6 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch=arguments.batch,
         input_range=tuple(arguments.input_range) if arguments.input_range else None,
         class_names=tuple(arguments.class_names.split(",")) if arguments.class_names else None,
+        inputs=parse_inputs(arguments.input_shape),
     )
     custom_objects: dict[str, Any] = {}
     for code in arguments.code:
@@ -127,6 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.unsafe:
         print(escape(f"warning: --unsafe runs the code in {arguments.model}"), file=sys.stderr)
     model = load_model(arguments.model, custom_objects=custom_objects, unsafe=arguments.unsafe)
+    model = with_inputs(model, options.inputs)
     data = load_check_data(arguments.check_data, model) if arguments.check_data else None
     source = arguments.check_data or "seeded random data"
     how: dict[str, Any] = {

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.errors import UserError
+from export.errors import UserError, reason_of
 from export.limits import check_size, open_zip
 
 HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -43,7 +43,7 @@ def read_npz(path: str | Path, choose: Callable[[list[str]], Sequence[str]]) -> 
     except IsADirectoryError:
         raise UserError(f"{path}: expected a .npz file, got a folder") from None
     except Exception as error:  # NumPy, zipfile and zlib raise whatever a damaged file provokes
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = reason_of(error)
         raise UserError(f"{path}: expected a readable .npz file of plain arrays: {reason}") from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
 
@@ -35,6 +35,8 @@ class Options:
             0..1 otherwise.
         class_names: a name for each class.
         fold: fold per-channel scales and shifts into neighbouring layers.
+        inputs: the inputs of a model that was built without any: a `keras.Input`, a `keras.InputSpec` or an array, or a
+            list or a dict of them; see `export.interface.with_inputs`. None: those that it was called on.
         lowerings: more lowerings, for this conversion only. They come before the default ones.
 
     Raises:
@@ -50,6 +52,7 @@ class Options:
     input_range: tuple[float, float] | None = None
     class_names: tuple[str, ...] | None = None
     fold: bool = True
+    inputs: Any = None
     lowerings: Registry | None = None
 
     def __post_init__(self) -> None:

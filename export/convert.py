@@ -9,7 +9,8 @@ import onnx
 
 from export.conversion import Conversion, Options
 from export.direct import convert_direct
-from export.errors import Unsupported, UserError
+from export.errors import Unsupported, UserError, reason_of
+from export.interface import with_inputs
 from export.metadata import count_nodes, describe, set_metadata
 from export.signature import input_names, input_range, output_names
 from export.tf2onnx_route import convert_by_tf2onnx
@@ -21,9 +22,11 @@ def convert(model: keras.Model, options: Options | None = None) -> Conversion:
     """Convert a Keras model to ONNX.
 
     Raises:
-        UserError: the requested route can't convert the model. The message names the layer.
+        UserError: the requested route can't convert the model, or its inputs are not known. The message names the
+            layer.
     """
     options = options or Options()
+    model = with_inputs(model, options.inputs)
     reason = "requested"
     if options.route != "tf2onnx":
         try:
@@ -46,6 +49,7 @@ def convert_layerwise(model: keras.Model, options: Options) -> Conversion:
     Raises:
         UserError: the direct route can't convert the model.
     """
+    model = with_inputs(model, options.inputs)
     try:
         return _finish(_direct(model, options, layerwise=True), model)
     except Unsupported as error:
@@ -75,7 +79,7 @@ def _finish(conversion: Conversion, model: keras.Model) -> Conversion:
         try:
             onnx.checker.check_model(conversion.model, full_check=True)
         except Exception as error:  # onnx's checker and shape inference have errors without a common base
-            message = next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+            message = reason_of(error)
             node = _node_in_question(conversion.model, str(error))
             if conversion.route == "direct":
                 cause = (

@@ -11,7 +11,7 @@ from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.builder import Builder, Tensor, onnx_dtype
 from export.conversion import DEFAULT_OPSET, PORTABLE_OPSET, Options
-from export.errors import OpsetTooLow, Unsupported
+from export.errors import OpsetTooLow
 from export.lower import lower_model
 from export.lowerings import DEFAULT
 from export.passes.cleanup import cleanup_pass
@@ -20,7 +20,7 @@ from export.passes.legalize import LegalizePass
 from export.passes.outcome import FoldReport
 from export.passes.pad_into_window import PadIntoWindowPass
 from export.passes.simplify_layout import SimplifyLayoutPass
-from export.signature import is_nchw, named_dimensions, output_names, takes_uint8
+from export.signature import input_names, is_nchw, named_dimensions, output_names, takes_uint8
 from export.single_layer import SingleLayers
 
 
@@ -53,8 +53,6 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
         Unsupported: a layer has no lowering, and with route 'auto' tf2onnx can't convert it either. The message names
             it.
     """
-    if not getattr(model, "inputs", None):
-        raise Unsupported(f"model {model.name!r}: it has no fixed inputs")
     opset = options.opset or (PORTABLE_OPSET if options.portable else DEFAULT_OPSET)
     try:
         return _convert(model, options, layerwise, opset)
@@ -66,7 +64,10 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
 
 def _convert(model: keras.Model, options: Options, layerwise: bool, opset: int) -> DirectGraph:
     g = Builder.of_new_graph(opset)
-    inputs = [_graph_input(g, symbolic, options) for symbolic in keras.tree.flatten(model.inputs)]
+    inputs = [
+        _graph_input(g, name, symbolic, options)
+        for name, symbolic in zip(input_names(model), keras.tree.flatten(model.inputs), strict=True)
+    ]
     observed: list[tuple[str, Tensor]] = []
 
     def observe(name: str, outputs: list[Tensor]) -> None:
@@ -108,8 +109,8 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
     return report
 
 
-def _graph_input(g: Builder, symbolic: keras.KerasTensor, options: Options) -> Tensor:
-    shape, name, dtype = tuple(symbolic.shape), str(symbolic.name), str(symbolic.dtype)
+def _graph_input(g: Builder, name: str, symbolic: keras.KerasTensor, options: Options) -> Tensor:
+    shape, dtype = tuple(symbolic.shape), str(symbolic.dtype)
     is_uint8, nchw = takes_uint8(dtype, options), is_nchw(shape, options)
     kind = ir.DataType.UINT8 if is_uint8 else _interface_dtype("float32" if dtype == "float64" else dtype)
     onnx_shape = (shape[0], shape[-1], *shape[1:-1]) if nchw else shape

@@ -80,19 +80,15 @@ class ParityError(CheckError):
         self.parity = parity
 
 
-# What Keras writes around the error of a layer, in bold letters, and what TensorFlow writes before one of its own.
-_OF_LAYER = re.compile(
-    r"Exception encountered when calling (?P<call>.+)\.\s+\x1b\[1m(?P<message>.*?)\x1b\[0m", re.DOTALL
-)
-_OF_NODE = re.compile(r"\{\{.*?\}\}\s*")
-
-
 def reason_of(error: BaseException) -> str:
-    """What an exception of Keras or of another library says, in one short line: 'LAYER.call(): its first cause'."""
-    message = str(error)
-    found = _OF_LAYER.search(message)
-    if found:
-        message = found["message"]
-    lines = _OF_NODE.sub("", message).strip().splitlines() or [type(error).__name__]
-    reason = lines[-1 if lines[0] == "in user code:" else 0].strip()  # TensorFlow's own traceback
-    return f"{found['call']}: {reason}"[:300] if found else reason[:300]
+    """Why a library failed, in one line of at most 200 characters: the first line that says so.
+
+    Keras puts the calls that it was in around the message of an error. Of those the innermost is named.
+    """
+    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}", "", str(error))
+    text = text.rpartition("Error encountered:")[2].partition("Arguments received by")[0]
+    calls = re.findall(r"Exception encountered when calling (\w+)\.call\(\)\.", text)
+    text = re.sub(r"Exception encountered when calling \w+\.call\(\)\.", "", text)
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
+    line = lines[-1] if lines[0] == "in user code:" else lines[0]  # TensorFlow's record of where it was
+    return (f"{calls[-1]}: {line}" if calls else line)[:200]

@@ -14,6 +14,7 @@ from export.convert import convert, convert_layerwise
 from export.errors import KerasnormError, ParityError
 from export.evidence import write_evidence
 from export.files import write_json, write_whole
+from export.interface import with_inputs
 from export.keras_graph import layer_outputs
 from export.metadata import count_nodes, set_metadata
 from export.parity import (
@@ -78,6 +79,7 @@ def export_model(
         ParityError: the graph computes different values. Nothing was written.
     """
     path = Path(path)
+    model = with_inputs(model, options.inputs if options else None)
     conversion = convert(model, options)
     parity = check_parity(
         model,
@@ -156,6 +158,7 @@ def check_layerwise(
     Returns:
         The metrics, and the first layer whose error is above its allowance.
     """
+    model = with_inputs(model, options.inputs)
     conversion = convert_layerwise(model, options)
 
     def after_each_layer(arrays: Inputs) -> list[np.ndarray]:

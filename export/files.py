@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from export.errors import UserError
+from export.errors import UserError, reason_of
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -37,7 +37,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         raise _cannot_write(path, error.strerror or str(error)) from error
     except RuntimeError as error:
         # h5py reports a full disk as a RuntimeError of several lines.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "unknown reason"
+        reason = reason_of(error)
         raise _cannot_write(path, reason) from error
     finally:
         temporary.unlink(missing_ok=True)

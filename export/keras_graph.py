@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next
+from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next two
+from keras.src.models.functional import Functional
 from keras.src.utils.backend_utils import DynamicBackend
 
 from export.errors import Unsupported, reason_of
@@ -30,6 +31,12 @@ def functional(model: keras.Model) -> Any | None:
     if isinstance(model, keras.Sequential):
         model = getattr(model, "_functional", None)  # None until the model is built
     return model if hasattr(model, "_nodes_by_depth") else None
+
+
+def has_graph(model: keras.Model) -> bool:
+    """Whether Keras keeps a graph of the model, and the model computes what the graph says."""
+    own = keras.Sequential.call if isinstance(model, keras.Sequential) else Functional.call
+    return functional(model) is not None and type(model).call is own
 
 
 def graph_of(model: keras.Model) -> Any:
@@ -126,7 +133,7 @@ def _record_outputs(
 ) -> list[Any]:
     def evaluate(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Any]:
         name = f"{scope}/{layer.name}" if scope else layer.name
-        if isinstance(layer, keras.Model) and functional(layer) is not None:
+        if isinstance(layer, keras.Model) and has_graph(layer):
             tensors = masked_inputs(args, kwargs)
             outputs = _record_outputs(graph_of(layer), tensors, name, record)
         else:
@@ -211,23 +218,32 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
     Raises:
         Unsupported: the function computes something without `keras.ops`, or needs the size of a dynamic dimension.
     """
-    with _variables_defer_to_symbols(), symbolic_sizes(), inlined_calls(in_inference):
-        try:
-            outputs = function(*args, **kwargs)
-        except Unsupported:  # of a function that a lowering composes
-            raise
-        except Exception as error:  # a custom layer raises anything
-            try:
-                with portable_branches():
-                    outputs = function(*args, **kwargs)
-            except Exception:
-                raise _untraceable(error) from error
+    outputs = trace(function, args, kwargs)
     try:
         yield outputs
     finally:
         for node in _nodes_before(outputs):
             with contextlib.suppress(ValueError):
                 node.operation._inbound_nodes.remove(node)
+
+
+def trace(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Run a function on symbolic tensors; see `traced`. The layers remember that they were called.
+
+    Raises:
+        Unsupported: the function computes something without `keras.ops`.
+    """
+    with _variables_defer_to_symbols(), symbolic_sizes(), inlined_calls(in_inference):
+        try:
+            return function(*args, **kwargs)
+        except Unsupported:  # of a function that a lowering composes
+            raise
+        except Exception as error:  # a custom layer raises anything
+            try:
+                with portable_branches():
+                    return function(*args, **kwargs)
+            except Exception:
+                raise _untraceable(error) from error
 
 
 def _untraceable(error: Exception) -> Unsupported:

@@ -13,8 +13,8 @@ import numpy as np
 from export.builder import Builder, Shape, Tensor, onnx_dtype, record_shape
 from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
-    functional,
     graph_of,
+    has_graph,
     in_inference,
     inputs_and_masks,
     interpret,
@@ -98,7 +98,7 @@ class _ModelLowering:
         kwargs = {name: x for name, x in kwargs.items() if x is not None and name != "training"}
         if isinstance(layer, keras.Layer):
             kwargs = with_masks(layer, args, kwargs)
-        if isinstance(layer, keras.Model) and functional(layer) is not None:
+        if isinstance(layer, keras.Model) and has_graph(layer):
             return self.nested_model(g, layer, args, kwargs)
         mode = getattr(layer, "quantization_mode", None)
         if mode is not None:

@@ -2,31 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
 from export.conversion import Options
+from export.keras_graph import graph_of
 
 
 def input_names(model: keras.Model) -> list[str]:
-    """The names that Keras has for the inputs."""
-    return [str(tensor.name) for tensor in keras.tree.flatten(model.inputs)]
+    """The keys of a dict of inputs; otherwise the names that Keras has for the inputs."""
+    return _names(graph_of(model).input, lambda tensor: str(tensor.name), taken=())
 
 
 def output_names(model: keras.Model) -> list[str]:
-    """'probabilities' for a single softmax; otherwise the name of the layer that computes the output."""
-    outputs = keras.tree.flatten(model.outputs)
-    taken = set(input_names(model))
-    names: list[str] = []
-    for tensor in outputs:
+    """The keys of a dict of outputs; otherwise the names of the layers that compute them.
+
+    A single softmax is named 'probabilities'.
+    """
+    is_single = len(keras.tree.flatten(model.outputs)) == 1
+
+    def of_layer(tensor: keras.KerasTensor) -> str:
         layer = tensor._keras_history.operation
         activation = getattr(layer, "activation", None)
         is_softmax = isinstance(layer, keras.layers.Softmax) or activation is keras.activations.softmax
-        name = "probabilities" if is_softmax and len(outputs) == 1 else str(layer.name)
-        while name in taken:
+        return "probabilities" if is_softmax and is_single else str(layer.name)
+
+    return _names(graph_of(model).output, of_layer, taken=input_names(model))
+
+
+def _names(structure: Any, otherwise: Callable[[Any], str], taken: Sequence[str]) -> list[str]:
+    """A name for each tensor of a structure, in the order of `keras.tree.flatten`, and none twice."""
+    names: list[str] = []
+    for path, tensor in keras.tree.flatten_with_path(structure):
+        has_key = any(isinstance(key, str) for key in path)
+        name = "_".join(map(str, path)) if has_key else otherwise(tensor)
+        while name in taken or name in names:
             name += "_1"
-        taken.add(name)
         names.append(name)
     return names
 

@@ -32,6 +32,10 @@ class SizeOf(keras.Operation):
         """A scalar."""
         return DynamicSize((), "int32")
 
+    def call(self, x: Any) -> Any:
+        """The size."""
+        return ops.shape(x)[self.axis]
+
 
 class _OfKnownShape(keras.Operation):
     """An operation whose output has a shape and a dtype that its caller knows; None for a dynamic dimension."""
@@ -49,21 +53,45 @@ class _OfKnownShape(keras.Operation):
 class Reshape(_OfKnownShape):
     """(x, sizes): reshape to sizes. 0 copies the size at the same position, -1 is what remains."""
 
+    def call(self, x: Any, sizes: Sequence[Any]) -> Any:
+        """The tensor of another shape."""
+        return ops.reshape(
+            x, [ops.shape(x)[axis] if _is(size, 0) else size for axis, size in enumerate(_numbers(sizes))]
+        )
+
 
 class BroadcastTo(_OfKnownShape):
     """(x, sizes): axes of size 1 repeated to sizes. 1 leaves an axis as it is."""
+
+    def call(self, x: Any, sizes: Sequence[Any]) -> Any:
+        """The larger tensor."""
+        sizes = _numbers(sizes)
+        own = [1] * (len(sizes) - len(x.shape)) + list(ops.shape(x))
+        return ops.broadcast_to(x, [old if _is(new, 1) else new for old, new in zip(own, sizes, strict=True)])
 
 
 class Tile(_OfKnownShape):
     """(x, repeats): the whole tensor repeated along each axis."""
 
+    def call(self, x: Any, repeats: Sequence[Any]) -> Any:
+        """The longer tensor."""
+        return ops.tile(x, _numbers(repeats))
+
 
 class Arange(_OfKnownShape):
     """(start, stop, step): the numbers from start to stop."""
 
+    def call(self, start: Any, stop: Any, step: Any) -> Any:
+        """The vector."""
+        return ops.arange(*_numbers((start, stop, step)), dtype=self.dtype)
+
 
 class GetItem(_OfKnownShape):
     """(x, key): x[key], where a tuple (start, stop, step) stands for a slice."""
+
+    def call(self, x: Any, key: Sequence[Any]) -> Any:
+        """The part of the tensor."""
+        return x[tuple(slice(*_numbers(one)) if isinstance(one, tuple) else _number(one) for one in key)]
 
 
 class Pad(_OfKnownShape):
@@ -72,6 +100,11 @@ class Pad(_OfKnownShape):
     def __init__(self, shape: Sequence[int | None], dtype: str, mode: str) -> None:
         super().__init__(shape, dtype)
         self.mode = mode
+
+    def call(self, x: Any, before: Sequence[Any], after: Sequence[Any], value: Any) -> Any:
+        """The longer tensor."""
+        width = list(zip(_numbers(before), _numbers(after), strict=True))
+        return ops.pad(x, width, self.mode, **({"constant_values": value} if self.mode == "constant" else {}))
 
 
 class Resize(_OfKnownShape):
@@ -91,3 +124,28 @@ class Resize(_OfKnownShape):
         self.interpolation = interpolation
         self.antialias = antialias
         self.data_format = data_format
+
+    def call(self, images: Any, sizes: Sequence[Any]) -> Any:
+        """The images in the other size."""
+        size = tuple(_numbers(sizes))
+        return ops.image.resize(
+            images, size, self.interpolation, self.antialias, data_format=self.data_format
+        )
+
+
+def _numbers(sizes: Sequence[Any]) -> list[Any]:
+    return [_number(size) for size in sizes]
+
+
+def _number(size: Any) -> Any:
+    """A size as an int, unless it is a tensor of which only a compiled function knows the value."""
+    if size is None or isinstance(size, (int, slice, type(Ellipsis))):
+        return size
+    try:
+        return int(size)
+    except (TypeError, ValueError):
+        return size
+
+
+def _is(size: Any, number: int) -> bool:
+    return isinstance(size, int) and size == number

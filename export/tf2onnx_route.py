@@ -10,6 +10,7 @@ import onnx
 
 from export.conversion import DEFAULT_OPSET, Options
 from export.errors import UserError, reason_of
+from export.keras_graph import graph_of
 from export.signature import input_names, is_nchw, output_names, takes_uint8
 
 TF2ONNX_HIGHEST_OPSET = 18
@@ -41,9 +42,7 @@ def convert_by_tf2onnx(
         raise UserError(
             f"opset: expected at most {TF2ONNX_HIGHEST_OPSET} by the tf2onnx route, got {opset}; {reason}"
         )
-    symbolic = keras.tree.flatten(getattr(model, "inputs", None) or [])
-    if not symbolic:
-        raise UserError(f"model {model.name!r}: expected fixed inputs; build it with a shape ({reason})")
+    symbolic = keras.tree.flatten(model.inputs)
     specs = [
         tf.TensorSpec(_graph_shape(tensor, options), _graph_dtype(tensor, options), name=tensor.name)
         for tensor in symbolic
@@ -56,7 +55,7 @@ def convert_by_tf2onnx(
             if is_nchw(tensor.shape, options):
                 value = tf.transpose(value, [0, *range(2, len(tensor.shape)), 1])
             values.append(tf.cast(value, tensor.dtype))
-        structured = keras.tree.pack_sequence_as(model.inputs, values) if len(values) > 1 else values[0]
+        structured = keras.tree.pack_sequence_as(graph_of(model).input, values)
         return keras.tree.flatten(model(structured, training=False))
 
     try:
@@ -72,11 +71,7 @@ def convert_by_tf2onnx(
         raise UserError(
             f"neither route can convert the model: {reason}; tf2onnx adds inputs to the graph: {extra}"
         )
-    count = len(proto.graph.output)
-    if model.outputs is not None and len(keras.tree.flatten(model.outputs)) == count:
-        outputs = output_names(model)
-    else:
-        outputs = [f"output{index}" for index in range(count)]
+    outputs = output_names(model)
     _rename(proto, [*input_names(model), *outputs], options.batch)
     return proto, outputs
 

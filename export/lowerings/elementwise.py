@@ -10,7 +10,6 @@ import keras
 import numpy as np
 
 from export.builder import Builder, Shape, Tensor, is_float
-from export.errors import Unsupported
 from export.lowerings.operands import (
     Argument,
     align,
@@ -126,10 +125,16 @@ register_lowering(layers.Maximum, any_layout=True, own_outputs=True)(_merging("M
 register_lowering(layers.Minimum, any_layout=True, own_outputs=True)(_merging("Min"))
 
 
-@register_lowering(layers.Average, any_layout=True)
+@register_lowering(layers.Average, any_layout=True, own_outputs=True)
 def lower_average(g: Builder, layer: keras.layers.Average, tensors: Sequence[Tensor]) -> Tensor:
-    """Mean of several tensors."""
-    if not any(is_float(x.dtype) for x in tensors):
-        raise Unsupported("an average of integers, which Keras returns in float64")
+    """Mean of several tensors; of integers in the floating-point type that the backend divides them in."""
     total = _add(g, layer, tensors)
-    return g.like(total, g.op("Mul", total.value, 1 / len(tensors)))
+    if is_float(total.dtype):
+        return g.like(total, g.op("Mul", total.value, 1 / len(tensors)))
+    dtype = "float32" if _divides_in_float32(total.dtype) else "float64"
+    return g.like(total, g.op("Mul", cast(g, total, dtype), 1 / len(tensors)), dtype=dtype)
+
+
+def _divides_in_float32(dtype: str) -> bool:
+    """Whether `integers / number` is float32: of 8 and 16 bits for TensorFlow, of all integers elsewhere."""
+    return keras.backend.backend() != "tensorflow" or dtype in ("int8", "uint8", "int16", "uint16")

@@ -13,6 +13,7 @@ import onnxruntime
 from export.conversion import Conversion, Options
 from export.errors import CheckError, UserError, reason_of
 from export.evidence import Example
+from export.interface import with_inputs
 from export.parity.compare import UNITS, Deviation, Tolerance, Truth, allowance, jump_of, unit_of
 from export.parity.data import NUDGES, Source
 from export.parity.evaluate import Evaluator, ReferenceEvaluator
@@ -69,6 +70,7 @@ def check_parity(
         CheckError: onnxruntime fails, or returns another shape or dtype than Keras.
     """
     start = time.monotonic()
+    model = with_inputs(model, conversion.options.inputs)
     evaluator = Evaluator(model) if reference is None else ReferenceEvaluator(model, reference)
     source_of_inputs = Source(model, conversion, data)
     sizes = batches or (QUICK_BATCHES if quick else BATCHES)

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from export.errors import Unsupported
-from export.keras_graph import functional, nodes, traced_call
+from export.keras_graph import functional, has_graph, nodes, traced_call
 
 _L = keras.layers
 PIXELS = (0.0, 255.0)
@@ -118,7 +118,7 @@ def _tell(graph: Any, node: Any, position: int) -> Iterator[Domain]:
     layer = node.operation
     if isinstance(layer, _L.TimeDistributed):
         layer = layer.layer
-    inner = functional(layer) if isinstance(layer, keras.Model) else None
+    inner = functional(layer) if isinstance(layer, keras.Model) and has_graph(layer) else None
     known = _of_layer(layer) or _of_indices(node, position)
     if inner is not None:
         yield from _search(inner, keras.tree.flatten(inner.inputs)[position])

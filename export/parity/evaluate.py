@@ -16,7 +16,7 @@ import keras
 import numpy as np
 
 from export.errors import reason_of
-from export.keras_graph import functional, interpret, masked_inputs
+from export.keras_graph import functional, graph_of, has_graph, interpret, masked_inputs
 from export.parity.oracle import Inputs, NotExact, in_float64
 
 # A call within a model: the id of its first output, after those of the calls of the models that it is in.
@@ -87,7 +87,7 @@ def _keras_class(operation: Any) -> str:
 
 
 def _graph(operation: Any) -> Any | None:
-    return functional(operation) if isinstance(operation, keras.Model) else None
+    return functional(operation) if isinstance(operation, keras.Model) and has_graph(operation) else None
 
 
 @dataclass
@@ -146,9 +146,7 @@ class Evaluator:
         return called
 
     def _call(self, arrays: Inputs) -> list[Any]:
-        graph = functional(self.model)
-        structure = self.model.inputs if graph is None else graph.input  # a tensor, a list or a dict of them
-        structured = keras.tree.pack_sequence_as(structure, arrays) if graph or len(arrays) > 1 else arrays[0]
+        structured = keras.tree.pack_sequence_as(graph_of(self.model).input, arrays)
         return keras.tree.flatten(self.model(structured, training=False))
 
 

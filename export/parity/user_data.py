@@ -8,6 +8,7 @@ import numpy as np
 from export.arrays import read_npz
 from export.errors import UserError
 from export.parity.oracle import Inputs
+from export.signature import input_names
 
 
 def load_check_data(path: str, model: keras.Model) -> Inputs:
@@ -17,7 +18,7 @@ def load_check_data(path: str, model: keras.Model) -> Inputs:
         UserError: the file can't be read, or its arrays are not what the model takes.
     """
     symbolic = keras.tree.flatten(model.inputs)
-    inputs = [tensor.name for tensor in symbolic]
+    inputs = input_names(model)
 
     def choose(names: list[str]) -> list[str]:
         if all(name in names for name in inputs):
@@ -33,7 +34,7 @@ def load_check_data(path: str, model: keras.Model) -> Inputs:
 
     chosen = read_npz(path, choose)
     result = []
-    for array, tensor in zip(chosen, symbolic, strict=True):
+    for name, array, tensor in zip(inputs, chosen, symbolic, strict=True):
         if array.ndim == len(tensor.shape) - 1 and tensor.shape[-1] == 1:
             array = array[..., np.newaxis]
         is_text = str(tensor.dtype) == "string"
@@ -45,7 +46,7 @@ def load_check_data(path: str, model: keras.Model) -> Inputs:
         )
         if not fits:
             raise UserError(
-                f"{path}: expected {kind} of shape {('n', *tensor.shape[1:])} for input {tensor.name!r}, "
+                f"{path}: expected {kind} of shape {('n', *tensor.shape[1:])} for input {name!r}, "
                 f"got {array.dtype} {array.shape}"
             )
         result.append(array)

@@ -8,7 +8,6 @@ import pytest
 
 from export.conversion import Conversion, Options
 from export.direct import convert_direct
-from export.errors import Unsupported
 from kerasnorm import build_cnn
 from tests.export.helpers import converted, functional, kinds, randomize
 
@@ -118,11 +117,6 @@ def test_folds_are_reported() -> None:
     report = convert_direct(model, Options()).folds
     assert [str(fold) for fold in report.folded] == ["bn: into the preceding conv"]
     assert report.refused == ()
-
-
-def test_model_without_inputs_is_unsupported() -> None:
-    with pytest.raises(Unsupported, match="model 'empty': it has no fixed inputs"):
-        convert_direct(keras.Sequential([L.Dense(3)], name="empty"), Options())
 
 
 def test_integer_inputs_keep_their_type() -> None:

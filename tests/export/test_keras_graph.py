@@ -64,13 +64,6 @@ def test_model_without_a_graph_is_unsupported() -> None:
         graph_of(Subclassed())
 
 
-def test_convert_of_a_model_without_a_graph() -> None:
-    with pytest.raises(ValueError, match=r"model .*: (it has no fixed inputs|expected fixed inputs)"):
-        convert(Subclassed())
-    with pytest.raises(ValueError, match="it has no fixed inputs"):
-        convert(keras.Sequential([L.Dense(3)]), Options(route="direct"))
-
-
 def test_nodes_are_in_topological_order_without_inputs() -> None:
     x = keras.Input((4,), name="x")
     first = L.Dense(4, name="first")(x)

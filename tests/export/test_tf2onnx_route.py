@@ -36,13 +36,6 @@ def test_opset_above_18_is_an_error() -> None:
         convert_by_tf2onnx(functional((4,), L.Dense(3)), Options(opset=20), "layer 'x' is unsupported")
 
 
-def test_model_without_inputs_is_an_error() -> None:
-    model = keras.Sequential([L.Dense(3)], name="empty")
-    message = r"model 'empty': expected fixed inputs; build it with a shape \(requested\)"
-    with pytest.raises(UserError, match=message):
-        convert_by_tf2onnx(model, Options(), "requested")
-
-
 def test_error_of_tf2onnx_names_both_routes() -> None:
     class Refuses(keras.layers.Layer):
         def call(self, x: Any, training: bool = True) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import onnx
 import pytest
 from keras import layers as L
@@ -18,6 +19,7 @@ from tests.export.helpers import (
     kinds,
     random_array,
     randomize,
+    run,
 )
 
 IMAGE = random_array(*IMAGE_SHAPE)
@@ -67,6 +69,18 @@ def test_merging_layer(kind: Any, given: str) -> None:
     if given == "one image in channels-first layout":
         one = L.Conv2D(4, 3, padding="same")(one)
     converted(randomize(keras.Model(inputs, kind()([one, two]))))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "returned"), [("int32", "float64"), ("int64", "float64"), ("int8", "float32")]
+)
+def test_average_of_integers(dtype: str, returned: str) -> None:
+    inputs = [keras.Input((7,), dtype=dtype) for _ in range(3)]
+    conversion = converted(keras.Model(inputs, L.Average()(inputs)))
+    arrays = [np.full((2, 7), value, dtype) for value in (1, 2, 5)]
+    (average,) = run(conversion, *arrays)
+    assert average.dtype == returned
+    np.testing.assert_allclose(average, 8 / 3, rtol=1e-6, atol=0)
 
 
 def test_merging_layer_broadcasts() -> None:

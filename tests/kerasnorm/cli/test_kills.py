@@ -22,13 +22,7 @@ WRITES = [
 ]
 KILLS = [(name, moment, count) for name, count in WRITES for moment in ("half", "before", "after")]
 KILLS += [("removed", "after", 1)]
-BY_DEFAULT = [
-    (rundir.CONFIG, "half", 1),
-    (HISTORY, "after", 2),
-    (rundir.CHECKPOINT, "half", 2),
-    (rundir.MODEL, "half", 1),
-    (rundir.METRICS, "before", 1),
-]
+BY_DEFAULT = [(HISTORY, "after", 2), (rundir.CHECKPOINT, "half", 2)]
 # fmt: off
 OPTIONS = (
     "--norm", "bn", "--data", "tiny.npz", "--epochs", "3", "--step-size", "1", "--batch-size", "16", "--filters", "4",

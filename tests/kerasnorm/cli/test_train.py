@@ -137,6 +137,7 @@ def interrupt(folder: Path, out: str, rows: int, how: signal.Signals, *more: str
     return process.returncode, errors
 
 
+@pytest.mark.slow
 def test_a_killed_and_an_interrupted_run_resume_to_the_same_bits(
     command: Command, train_here: Here, tmp_path: Path
 ) -> None:
