@@ -23,7 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.size_operations import Arange, BroadcastTo, GetItem, Pad, Reshape, SizeOf, Tile
+from export.size_operations import Arange, BroadcastTo, GetItem, Pad, Reshape, Segments, SizeOf, Tile
 
 ops = keras.ops
 
@@ -193,6 +193,28 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     ]
     value = 0 if constant_values is None else constant_values
     return Pad(known, _dtype(x), mode).symbolic_call(x, before, after, value)
+
+
+def segment_sum(
+    data: Any, segment_ids: Any, num_segments: Size = None, sorted: bool = False
+) -> keras.KerasTensor:
+    """keras.ops.segment_sum."""
+    operation = Segments((None, *data.shape[1:]), _dtype(data), "SegmentSum")
+    return operation.symbolic_call(data, segment_ids, num_segments)
+
+
+def segment_max(
+    data: Any, segment_ids: Any, num_segments: Size = None, sorted: bool = False
+) -> keras.KerasTensor:
+    """keras.ops.segment_max."""
+    operation = Segments((None, *data.shape[1:]), _dtype(data), "SegmentMax")
+    return operation.symbolic_call(data, segment_ids, num_segments)
+
+
+def vector(sizes: Sequence[Size]) -> keras.KerasTensor:
+    """Sizes as an int32 vector."""
+    symbols = [x if isinstance(x, keras.KerasTensor) else ops.full((), x, "int32") for x in sizes]
+    return ops.stack(symbols)
 
 
 def _sizes(given: Any) -> list[Size]:

@@ -72,3 +72,11 @@ class Pad(_OfKnownShape):
     def __init__(self, shape: Sequence[int | None], dtype: str, mode: str) -> None:
         super().__init__(shape, dtype)
         self.mode = mode
+
+
+class Segments(_OfKnownShape):
+    """(data, segment_ids, number): rows combined by the number of their segment, as `kind` does."""
+
+    def __init__(self, shape: Sequence[int | None], dtype: str, kind: str) -> None:
+        super().__init__(shape, dtype)
+        self.kind = kind

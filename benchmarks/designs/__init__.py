@@ -3,13 +3,40 @@
 Each function returns a Keras model, or a pair of the model and a batch of inputs, where random ones would not do.
 """
 
-from benchmarks.designs import mixers, recurrent, vision_transformers
+from benchmarks.designs import (
+    dense_prediction,
+    generative,
+    graphs,
+    mixers,
+    recurrent,
+    restoration,
+    similarity,
+    speech,
+    tabular,
+    text,
+    timeseries,
+    transfer,
+    vision_transformers,
+    windows,
+)
 
-FAMILIES = (mixers, vision_transformers, recurrent)
+FAMILIES = {
+    "image classifiers": (transfer, mixers, vision_transformers, windows),
+    "a result for each pixel": (dense_prediction, restoration),
+    "text": (text,),
+    "sound and OCR": (speech,),
+    "recurrent networks": (recurrent,),
+    "series": (timeseries,),
+    "generators": (generative,),
+    "tables": (tabular,),
+    "pairs and sets": (similarity,),
+    "points and graphs": (graphs,),
+}
 
 # For each design, what builds it, as benchmarks/model_table.py wants it: 'module:function'.
 DESIGNS = {
-    name: f"{family.__name__}:{build.__name__}"
-    for family in FAMILIES
-    for name, build in family.DESIGNS.items()
+    name: f"{module.__name__}:{build.__name__}"
+    for modules in FAMILIES.values()
+    for module in modules
+    for name, build in module.DESIGNS.items()
 }
