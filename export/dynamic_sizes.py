@@ -23,7 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.size_operations import Arange, BroadcastTo, GetItem, Pad, Reshape, Resize, SizeOf, Tile
+from export.size_operations import Arange, BroadcastTo, GetItem, Pad, Reshape, Resize, Segments, SizeOf, Tile
 
 ops = keras.ops
 
@@ -223,6 +223,28 @@ def resize(
     known = list(images.shape)
     known[height : height + 2] = [None if isinstance(one, keras.KerasTensor) else one for one in sizes]
     return Resize(known, _dtype(images), interpolation, antialias, data_format).symbolic_call(images, sizes)
+
+
+def segment_sum(
+    data: Any, segment_ids: Any, num_segments: Size = None, sorted: bool = False
+) -> keras.KerasTensor:
+    """keras.ops.segment_sum."""
+    operation = Segments((None, *data.shape[1:]), _dtype(data), "SegmentSum")
+    return operation.symbolic_call(data, segment_ids, num_segments)
+
+
+def segment_max(
+    data: Any, segment_ids: Any, num_segments: Size = None, sorted: bool = False
+) -> keras.KerasTensor:
+    """keras.ops.segment_max."""
+    operation = Segments((None, *data.shape[1:]), _dtype(data), "SegmentMax")
+    return operation.symbolic_call(data, segment_ids, num_segments)
+
+
+def vector(sizes: Sequence[Size]) -> keras.KerasTensor:
+    """Sizes as an int32 vector."""
+    symbols = [x if isinstance(x, keras.KerasTensor) else ops.full((), x, "int32") for x in sizes]
+    return ops.stack(symbols)
 
 
 def _sizes(given: Any) -> list[Size]:

@@ -80,7 +80,7 @@ class _ModelLowering:
                 self.function,
             )
             outputs = self.call(call, layer, args, kwargs, symbolic)
-            has_other_shapes |= [x.rank for x in outputs] != [len(x.shape) for x in symbolic]
+            has_other_shapes |= any(map(_differs, outputs, symbolic))
             if self.observer is not None:
                 self.observer(call.name, outputs)
             return outputs
@@ -136,12 +136,12 @@ class _ModelLowering:
         if lowering is None or (
             isinstance(layer, keras.Layer) and not takes_masks(lowering.function, kwargs)
         ):
-            # Some layers of Keras declare another dtype than what their call computes.
+            outputs = self.traced(g, layer, args, kwargs)
+            # Some layers of Keras declare another dtype than what their call computes, or the batch of one input
+            # where another one's is broadcast.
             return [
-                replace(x, value=cast(g, x, dtype), dtype=dtype)
-                for x, dtype in zip(
-                    _checked(g, self.traced(g, layer, args, kwargs)), g.output_dtypes, strict=True
-                )
+                replace(x, value=cast(g, x, dtype), shape=(*own.shape[:1], *x.shape[1:]), dtype=dtype)
+                for own, x, dtype in zip(outputs, _checked(g, outputs), g.output_dtypes, strict=True)
             ]
         if not lowering.any_layout:
             args, kwargs = keras.tree.map_structure(
@@ -237,6 +237,11 @@ def _checked(g: Builder, outputs: list[Any]) -> list[Tensor]:
         replace(output, shape=_merged(output.shape, shape))
         for output, shape in zip(outputs, g.output_shapes, strict=True)
     ]
+
+
+def _differs(x: Tensor, declared: keras.KerasTensor) -> bool:
+    """Whether a tensor has another rank than Keras declares, or a dynamic batch where Keras declares one row."""
+    return x.rank != len(declared.shape) or (x.shape[:1] == (None,) and declared.shape[0] is not None)
 
 
 def _symbolic_outputs(layer: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:

@@ -133,6 +133,19 @@ class Resize(_OfKnownShape):
         )
 
 
+class Segments(_OfKnownShape):
+    """(data, segment_ids, number): rows combined by the number of their segment, as `kind` does."""
+
+    def __init__(self, shape: Sequence[int | None], dtype: str, kind: str) -> None:
+        super().__init__(shape, dtype)
+        self.kind = kind
+
+    def call(self, data: Any, segment_ids: Any, number: Any) -> Any:
+        """The combined rows."""
+        function = ops.segment_sum if self.kind == "SegmentSum" else ops.segment_max
+        return function(data, segment_ids, None if number is None else _number(number))
+
+
 def _numbers(sizes: Sequence[Any]) -> list[Any]:
     return [_number(size) for size in sizes]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import string
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 import keras
+from keras.src.ops.numpy import Einsum  # Keras has no public name for it
 
 from export import dynamic_sizes as sizes
 from export.dynamic_sizes import holds_symbol
@@ -40,6 +42,20 @@ def switch(index: Any, branches: Any, *operands: Any) -> Any:
     raise ValueError("ops.switch is unsupported; use ops.where")
 
 
+def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> keras.KerasTensor:
+    """keras.ops.einsum, of which Keras infers the shape only with small letters and without spaces."""
+    equation = subscripts.replace(" ", "")
+    unused = (letter for letter in string.ascii_lowercase if letter not in equation)
+    if "->" in equation:  # otherwise the order of the letters counts
+        for capital in set(filter(str.isupper, equation)):
+            equation = equation.replace(capital, next(unused))
+    return Einsum(equation).symbolic_call(*operands, **kwargs)
+
+
+def add_loss(self: keras.Layer, loss: Any) -> None:
+    """keras.Layer.add_loss: outputs don't depend on a loss."""
+
+
 # The functions of keras.ops, and which of their arguments decide whether they are replaced: those that hold a symbol.
 _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "shape": (sizes.shape, ("x",)),
@@ -60,14 +76,22 @@ _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "slice": (sizes.slice_of, ("shape",)),
     "pad": (sizes.pad, ("pad_width",)),
     "resize": (sizes.resize, ("size",)),
+    "segment_sum": (sizes.segment_sum, ("num_segments",)),
+    "segment_max": (sizes.segment_max, ("num_segments",)),
+    "einsum": (einsum, ("operands",)),
     "cond": (cond, ("pred",)),
     "switch": (switch, ("index", "operands")),
 }
+
+# Functions that take an array, which may be given as a tuple of sizes.
+_OF_ARRAYS = ("cast", "sum", "prod", "max", "min")
 
 
 @contextlib.contextmanager
 def symbolic_sizes() -> Iterator[None]:
     """Have the functions of `keras.ops` work with symbols for dynamic sizes, in this thread, during one trace.
+
+    Losses of symbols are left out.
 
     The caller holds a lock: another trace must not start in between.
     """
@@ -79,6 +103,11 @@ def symbolic_sizes() -> Iterator[None]:
                     original = getattr(module, name)
                     stack.callback(setattr, module, name, original)
                     setattr(module, name, _deferring(original, own, deciding, owner))
+            for name in _OF_ARRAYS:
+                if name in vars(module):
+                    original = getattr(module, name)
+                    stack.callback(setattr, module, name, original)
+                    setattr(module, name, _taking_sizes(original, owner))
         for kind in (keras.KerasTensor, keras.Variable, _class_of_constants()):
             original = kind.__getitem__
             stack.callback(setattr, kind, "__getitem__", original)
@@ -86,6 +115,8 @@ def symbolic_sizes() -> Iterator[None]:
             kind.__getitem__ = _deferring(take, sizes.get_item, ("key",), owner)
         stack.callback(delattr, keras.KerasTensor, "__array_ufunc__")
         keras.KerasTensor.__array_ufunc__ = None  # np.float32(2) * symbol calls symbol.__rmul__
+        stack.callback(setattr, keras.Layer, "add_loss", keras.Layer.add_loss)
+        keras.Layer.add_loss = _deferring(keras.Layer.add_loss, add_loss, ("loss",), owner)
         yield
 
 
@@ -143,5 +174,17 @@ def _deferring(
             if any(holds_symbol(given.get(name)) for name in deciding):
                 return own(*args, **kwargs)
         return original(*args, **kwargs)
+
+    return call
+
+
+def _taking_sizes(original: Callable[..., Any], owner: int) -> Callable[..., Any]:
+    """A function that takes a tuple of sizes, some of them symbols, for an array."""
+
+    @functools.wraps(original)
+    def call(x: Any, *args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() == owner and isinstance(x, (tuple, list)) and holds_symbol(x):
+            x = sizes.vector(x)
+        return original(x, *args, **kwargs)
 
     return call

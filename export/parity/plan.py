@@ -78,7 +78,10 @@ def plan(
         # Never one row alone: the rows of a batch must not depend on each other.
         limit = max(2, min(limit, INPUT_LIMIT // source.numbers_in_a_row(sizes)))
     counts = [fixed] if fixed else list(dict.fromkeys(min(size, limit) for size in batches))
-    if source.data is not None:
+    if source.data is not None and not source.has_rows:
+        rows = len(source.data[0])
+        feeds = [Feed(f"batch {rows}", rows, lambda: source.whole)]
+    elif source.data is not None:
         feeds = list(_rows_of_data(source, counts, len(source.data[0]), fixed or min(limit, BATCHES[-1])))
     else:
         feeds = [Feed(f"batch {n}", n, partial(source.random, n, sizes, 0)) for n in counts]
