@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,8 +14,8 @@ from typing import Any
 import keras
 from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next two
 from keras.src.models.functional import Functional
-from keras.src.utils.backend_utils import DynamicBackend
 
+from export.deferring import backends_are_operations, variables_defer_to_symbols
 from export.errors import Unsupported, reason_of
 from export.recorded import Recorded
 from export.symbolic_calls import inlined_calls
@@ -172,33 +171,7 @@ def in_inference(layer: keras.layers.Layer) -> Callable[..., Any]:
     call = layer.call
     if "training" in inspect.signature(call).parameters:
         call = functools.partial(call, training=False)
-    return (
-        _on_operations(layer, call) if isinstance(getattr(layer, "backend", None), DynamicBackend) else call
-    )
-
-
-class _OperationsBackend:
-    """`keras.ops` under the names of a backend's modules."""
-
-    name = _backend = keras.backend.backend()
-    core = numpy = nn = math = linalg = keras.ops
-    image, random = keras.ops.image, keras.random
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(keras.ops, name)
-
-
-def _on_operations(layer: keras.layers.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
-    """The call of a preprocessing layer, which takes its functions from `layer.backend`, with those of `keras.ops`."""
-
-    def call_on_operations(*args: Any, **kwargs: Any) -> Any:
-        backend, layer.backend = layer.backend, _OperationsBackend()
-        try:
-            return call(*args, **kwargs)
-        finally:
-            layer.backend = backend
-
-    return call_on_operations
+    return call
 
 
 @contextlib.contextmanager
@@ -233,7 +206,10 @@ def trace(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) ->
     Raises:
         Unsupported: the function computes something without `keras.ops`.
     """
-    with _variables_defer_to_symbols(), symbolic_sizes(), inlined_calls(in_inference):
+    with contextlib.ExitStack() as stack:
+        for context in (variables_defer_to_symbols(), backends_are_operations(), symbolic_sizes()):
+            stack.enter_context(context)
+        stack.enter_context(inlined_calls(in_inference))
         try:
             return function(*args, **kwargs)
         except Unsupported:  # of a function that a lowering composes
@@ -278,47 +254,3 @@ def _nodes_before(outputs: Any) -> list[Any]:
             found[id(node)] = node
             waiting += [*node.input_tensors, getattr(tensor, "_keras_mask", None)]
     return list(found.values())
-
-
-_REFLECTED = {
-    "__add__": "__radd__",
-    "__sub__": "__rsub__",
-    "__mul__": "__rmul__",
-    "__truediv__": "__rtruediv__",
-    "__matmul__": "__rmatmul__",
-    "__pow__": "__rpow__",
-}
-_operators_lock = threading.RLock()
-
-
-@contextlib.contextmanager
-def _variables_defer_to_symbols() -> Iterator[None]:
-    """Make `variable * symbol` compute `symbol.__rmul__(variable)`, which records an operation.
-
-    `keras.Variable.__mul__` passes its operands to the backend, which takes no symbolic tensor, and never returns
-    NotImplemented. The instances can't be changed instead: Python looks operators up on the class. So the operators
-    of the class are replaced during one call. The lock keeps a second trace from saving the replaced operators as
-    the original ones. Other threads are safe: with anything but a symbolic tensor the original operator runs.
-    """
-    with _operators_lock:
-        original = {name: getattr(keras.Variable, name) for name in _REFLECTED}
-        defined_here = {name for name in _REFLECTED if name in vars(keras.Variable)}
-
-        def deferring(name: str) -> Callable[[Any, Any], Any]:
-            def operate(self: Any, other: Any) -> Any:
-                if isinstance(other, keras.KerasTensor):
-                    return getattr(other, _REFLECTED[name])(self)
-                return original[name](self, other)
-
-            return operate
-
-        for name in _REFLECTED:
-            setattr(keras.Variable, name, deferring(name))
-        try:
-            yield
-        finally:
-            for name in _REFLECTED:
-                if name in defined_here:
-                    setattr(keras.Variable, name, original[name])
-                else:
-                    delattr(keras.Variable, name)
