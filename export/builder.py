@@ -20,6 +20,7 @@ from export.errors import OpsetTooLow, Unsupported
 from export.onnx_graph import Attribute, add_constant
 from export.passes.internal import affine
 
+MIXED_ROWS = "mixed rows"  # in a graph's `meta`; see `Builder.note_mixed_rows`
 Shape = tuple[int | None, ...]
 Array = np.ndarray | np.generic | float | Sequence[float]
 Operand = ir.Value | Array | None  # an input of a node
@@ -238,6 +239,10 @@ class Builder:
     def result(self, value: ir.Value, x: Tensor | None = None) -> Tensor:
         """A Tensor of `value` as the call's output, in the layout of `x` (default: Keras' own layout)."""
         return self.tensor(value, self.output_shapes[0], x is not None and x.channels_first)
+
+    def note_mixed_rows(self) -> None:
+        """Note that the rows of a tensor are not those of a batch: the nodes of a graph, which its edges mix."""
+        self.graph.meta[MIXED_ROWS] = True
 
     # Layout
 

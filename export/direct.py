@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from export.builder import Builder, Tensor, onnx_dtype
+from export.builder import MIXED_ROWS, Builder, Tensor, onnx_dtype
 from export.conversion import DEFAULT_OPSET, PORTABLE_OPSET, Options
 from export.errors import OpsetTooLow
 from export.layout import graph_shape, is_nchw
@@ -86,6 +86,8 @@ def _convert(model: keras.Model, options: Options, layerwise: bool, opset: int) 
         names = [f"{index}:{name}" for index, (name, _) in enumerate(observed)]
     for name, output in zip(names, outputs, strict=True):
         _graph_output(g.for_call("outputs"), name, output, options)
+    if MIXED_ROWS in g.graph.meta:
+        _name_rows_apart(g.graph)
     ir_model = ir.Model(g.graph, ir_version=_ir_version(g.opset), producer_name="kerasnorm")
     report = _run_passes(ir_model, options, layerwise)
     by_tf2onnx = single_layers.reasons if single_layers is not None else []
@@ -136,6 +138,14 @@ def _graph_output(g: Builder, name: str, output: Tensor, options: Options) -> No
     value.type = ir.TensorType(kind)
     value.shape = ir.Shape(named_dimensions(output.onnx_shape, options.batch, name))
     g.graph.outputs.append(value)
+
+
+def _name_rows_apart(graph: ir.Graph) -> None:
+    """Give the first dimension of each input and output a name of its own: a graph has more edges than nodes."""
+    for value in (*graph.inputs, *graph.outputs):
+        sizes = list(value.shape or ())
+        if sizes and not isinstance(sizes[0], int):
+            value.shape = ir.Shape([f"{value.name}_axis0", *sizes[1:]])
 
 
 def _interface_dtype(dtype: str) -> ir.DataType:

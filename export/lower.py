@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
-from export.builder import Builder, Shape, Tensor, is_float, record_shape
+from export.builder import Builder, Shape, Tensor, is_float, onnx_dtype, record_shape
 from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
-    function_of,
     graph_of,
     has_graph,
     in_inference,
@@ -25,6 +25,7 @@ from export.lowerings.operands import cast
 from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
 from export.precision import in_precision, other_policies
+from export.recorded import Recorded
 from export.single_layer import SingleLayers
 
 # Called after each call of a layer with the layer's name and outputs.
@@ -66,7 +67,7 @@ class _ModelLowering:
     single_layers: SingleLayers | None
 
     def graph(self, g: Builder, graph: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Lower a Functional model or a `keras.Function`, whose layers are named within `g.name`."""
+        """Lower a Functional model or what was recorded, whose layers are named within `g.name`."""
 
         has_other_shapes = False
 
@@ -81,7 +82,7 @@ class _ModelLowering:
                 self.function,
             )
             outputs = self.call(call, layer, args, kwargs, symbolic)
-            has_other_shapes |= [x.rank for x in outputs] != [len(x.shape) for x in symbolic]
+            has_other_shapes |= any(map(_differs, outputs, symbolic))
             if self.observer is not None:
                 self.observer(call.name, outputs)
             return outputs
@@ -137,12 +138,12 @@ class _ModelLowering:
         if lowering is None or (
             isinstance(layer, keras.Layer) and not takes_masks(lowering.function, kwargs)
         ):
-            # Some layers of Keras declare another dtype than what their call computes.
+            outputs = self.traced(g, layer, args, kwargs)
+            # Some layers of Keras declare another dtype than what their call computes, or the batch of one input
+            # where another one's is broadcast.
             return [
-                replace(x, value=cast(g, x, dtype), dtype=dtype)
-                for x, dtype in zip(
-                    _checked(g, self.traced(g, layer, args, kwargs)), g.output_dtypes, strict=True
-                )
+                replace(x, value=cast(g, x, dtype), shape=(*own.shape[:1], *x.shape[1:]), dtype=dtype)
+                for own, x, dtype in zip(outputs, _checked(g, outputs), g.output_dtypes, strict=True)
             ]
         if not lowering.any_layout:
             args, kwargs = keras.tree.map_structure(
@@ -162,7 +163,8 @@ class _ModelLowering:
         try:
             # As the graph does; in float16, it would round what it computes of weights alone.
             with in_precision(layer, "float32") if other_policies(layer) else contextlib.nullcontext():
-                return keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
+                outputs = keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
+            return [_constant(g, x) for x in outputs]
         except Unsupported as error:
             hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
             raise Unsupported(f"{error}; {hint}") from error
@@ -189,7 +191,7 @@ class _ModelLowering:
             wanted = [*flat, *(mask for mask in masks if mask is not None)]
             lowered: list[Tensor] = []
             if wanted:
-                lowered = replace(self, observer=None).graph(g, function_of(symbols, wanted), tensors)
+                lowered = replace(self, observer=None).graph(g, Recorded.between(symbols, wanted), tensors)
             values = dict(zip(map(id, wanted), lowered, strict=True))
 
         def value_of(x: Any) -> Any:
@@ -220,6 +222,14 @@ def _as_declared(g: Builder, outputs: list[Any]) -> list[Tensor]:
     ]
 
 
+def _constant(g: Builder, x: Any) -> Any:
+    """An output that depends on no input, such as a table of positions, as a Tensor."""
+    if not (keras.ops.is_tensor(x) or isinstance(x, (keras.Variable, np.ndarray))):
+        return x
+    array, dtype = keras.ops.convert_to_numpy(x), keras.backend.standardize_dtype(x.dtype)
+    return g.tensor(g.constant(array.astype(onnx_dtype(dtype).numpy())), array.shape, dtype=dtype)
+
+
 def _checked(g: Builder, outputs: list[Any]) -> list[Tensor]:
     """The outputs of a call, if they are Tensors in the number and of the ranks that Keras has."""
     if len(outputs) != len(g.output_shapes):
@@ -231,6 +241,11 @@ def _checked(g: Builder, outputs: list[Any]) -> list[Tensor]:
         replace(output, shape=_merged(output.shape, shape))
         for output, shape in zip(outputs, g.output_shapes, strict=True)
     ]
+
+
+def _differs(x: Tensor, declared: keras.KerasTensor) -> bool:
+    """Whether a tensor has another rank than Keras declares, or a dynamic batch where Keras declares one row."""
+    return x.rank != len(declared.shape) or (x.shape[:1] == (None,) and declared.shape[0] is not None)
 
 
 def _symbolic_outputs(layer: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:

@@ -62,7 +62,7 @@ class Source:
         rng = np.random.default_rng([seed, rows, *sizes])
         arrays = []
         for index, (tensor, domain) in enumerate(zip(self.symbolic, self.domains, strict=True)):
-            shape = [rows, *self.shape(tensor, sizes)]
+            shape = [tensor.shape[0] or rows, *self.shape(tensor, sizes)]
             array = _draw(
                 rng, domain, shape, wide and not (self.options.raw_pixels and self._is_image(index))
             )
@@ -71,8 +71,24 @@ class Source:
 
     def rows(self, start: int, count: int) -> Inputs:
         """Rows of the user's data, from the beginning again after the last."""
-        places = np.arange(start, start + count) % len(self.data[0])  # type: ignore[index]
-        return [self._cast(array[places], index) for index, array in enumerate(self.data or [])]
+        result = []
+        for index, (tensor, array) in enumerate(zip(self.symbolic, self.data or [], strict=True)):
+            first, number = start, count
+            if tensor.shape[0] is not None:
+                first, number = start // count * tensor.shape[0], tensor.shape[0]
+            result.append(self._cast(array[np.arange(first, first + number) % len(array)], index))
+        return result
+
+    @property
+    def whole(self) -> Inputs:
+        """All of the user's data at once."""
+        return [self._cast(array, index) for index, array in enumerate(self.data or [])]
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether each row of the user's data has one of every input. A graph has other numbers of nodes and edges."""
+        pairs = zip(self.symbolic, self.data or [], strict=True)
+        return len({len(array) for tensor, array in pairs if tensor.shape[0] is None}) <= 1
 
     def degenerate(self, kind: str, like: Inputs) -> Inputs:
         """Constant inputs, or such of large mean and small variance, in place of floating-point numbers."""

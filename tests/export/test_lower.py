@@ -13,7 +13,7 @@ from export.errors import Unsupported, UserError
 from export.lower import lower_model
 from export.lowerings import DEFAULT, Registry
 from export.runtime import open_session
-from tests.export.helpers import converted, functional, kinds, random_array, randomize
+from tests.export.helpers import converted, functional, kinds, random_array, randomize, run
 
 L = keras.layers
 
@@ -223,3 +223,14 @@ def test_quantized_layer_is_unsupported() -> None:
         Unsupported, match=r"layer 'one' \(Dense\): it is quantized to int8; export the model before"
     ):
         lower(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_output_of_a_custom_layer_that_depends_on_no_input(dtype: str) -> None:
+    class Positions(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x, keras.ops.arange(x.shape[1], dtype=dtype)
+
+    x = keras.Input((3,), name="x")
+    got = run(converted(keras.Model(x, Positions()(x))), np.ones((2, 3), "float32"))
+    np.testing.assert_array_equal(got[1], np.arange(3, dtype=dtype), strict=True)

@@ -10,7 +10,7 @@ from keras import ops
 
 from export.errors import UserError
 from export.trace import symbolic_sizes
-from tests.export.helpers import converted, run
+from tests.export.helpers import converted, random_array, run
 from tests.export.test_dynamic_sizes import Custom
 
 
@@ -57,3 +57,50 @@ def test_switch_is_unsupported() -> None:
     layer = Custom(lambda layer, x: ops.switch(0, [lambda one: x, lambda one: -x], x))
     with pytest.raises(UserError, match=r"ops\.switch is unsupported; use ops\.where"):
         converted(keras.Model(x, layer(x)))
+
+
+# Subscripts
+
+
+@pytest.mark.parametrize("key", [slice(1), slice(None, None, -1), None, Ellipsis])
+def test_keys_that_keras_does_not_record(key: Any) -> None:
+    x = keras.Input((4,), batch_size=3, name="x")
+    layer = Custom(lambda layer, x: x[key] * 2.0)
+    array = random_array(3, 4)
+    (got,) = run(converted(keras.Model(x, layer(x))), array)
+    np.testing.assert_array_equal(got, array[key] * 2.0)
+
+
+def test_numbers_of_numpy_on_the_left() -> None:
+    x = keras.Input((4,), name="x")
+    layer = Custom(lambda layer, x: np.float32(3) * x + np.arange(4, dtype="float32") * x)
+    (got,) = run(converted(keras.Model(x, layer(x))), np.ones((2, 4), "float32"))
+    np.testing.assert_array_equal(got, [[3, 4, 5, 6]] * 2)
+    assert not hasattr(keras.KerasTensor, "__array_ufunc__")
+
+
+# Branches by the backend
+
+
+def test_branch_for_another_backend_is_traced_where_that_of_tensorflow_fails() -> None:
+    import tensorflow as tf
+
+    def gather(layer: Any, x: Any) -> Any:
+        if keras.config.backend() == "tensorflow":
+            return tf.gather(x, [[1], [0]], axis=1)
+        return ops.take(x, np.array([[1], [0]]), axis=1)
+
+    x = keras.Input((4,), name="x")
+    (got,) = run(converted(keras.Model(x, Custom(gather)(x))), random_array(2, 4))
+    np.testing.assert_array_equal(got[:, :, 0], random_array(2, 4)[:, [1, 0]])
+    assert keras.config.backend() == keras.backend.backend() == "tensorflow"
+
+
+def test_message_tells_the_line() -> None:
+    import tensorflow as tf
+
+    x = keras.Input((4,), name="x")
+    with pytest.raises(
+        UserError, match=r"cannot be used as input .* \(test_trace\.py, line \d+\); add a low"
+    ):
+        converted(keras.Model(x, Custom(lambda layer, x: tf.gather(x, [1], axis=1))(x)))
