@@ -46,6 +46,9 @@ EXAMPLES = 3  # how many batches are kept for a comparison elsewhere
 # By how much an output may grow on inputs that are out of range, relative to regular ones, to be compared: far from all
 # that a network was made for, its activations explode, and a runtime's sigmoid or exponential is not exact any more.
 GROWTH = 8.0
+# Keras' own error, relative to an output, above which a degenerate input says nothing of the graph: each of dozens of
+# normalizations may multiply the rounding of the preceding ones.
+CHAOTIC = 0.1
 # Share of the numbers of an output that may be off in float32, as at a step, before a float64 model is refused.
 NEEDS_FLOAT64 = 0.01
 
@@ -278,10 +281,15 @@ class _Check:
                 most[tensor] = truth
         return {tensor: truth.keras_error / truth.size for tensor, truth in most.items()}
 
-    def _leaves_its_range(self, tensor: Tensor, kind: str) -> bool:
-        """Whether inputs from outside the domain make the output so large that no runtime is accurate."""
+    def _why_not(self, tensor: Tensor, kind: str) -> str | None:
+        """Why an output can't be judged on inputs of a kind; None if it can."""
+        truth = self.truths[tensor, kind]
         regular = [self.truths[t, k].size for t, k in self.truths if t == tensor and k not in (kind, *NUDGES)]
-        return kind == OUT_OF_RANGE and self.truths[tensor, kind].size > GROWTH * max(regular, default=0)
+        if kind == OUT_OF_RANGE and truth.size > GROWTH * max(regular, default=0):
+            return f"inputs out of range: it grows by more than {GROWTH:g} times"
+        if kind in NUDGES and truth.keras_error > CHAOTIC * truth.size > 0:
+            return f"inputs of {kind}: Keras itself is off by more than {CHAOTIC:.0%} there, in float32"
+        return None
 
     def differences(self) -> list[Difference]:
         """Judge all that was compared."""
@@ -290,15 +298,15 @@ class _Check:
         for (tensor, kind, optimizations), deviation in sorted(
             self.deviations.items(), key=lambda x: x[0][2]
         ):
-            if not self._leaves_its_range(tensor, kind):
+            why_not = None if deviation.mismatched else self._why_not(tensor, kind)
+            if why_not is None:
                 truth = self.truths[tensor, kind]
                 result.append(
                     _difference(tensor, kind, optimizations, deviation, truth, pooled.get(tensor, 0.0))
                 )
             elif optimizations == "on":
-                self.notes.append(
-                    f"{tensor[0]!r} was not compared on inputs out of range: it grows by more than {GROWTH:g} times"
-                )
+                what = tensor[0] if tensor[1] == OUTPUT else f"{tensor[0]} ({tensor[1]})"
+                self.notes.append(f"{what!r} was not judged on {why_not}")
         return result
 
     def judged_examples(self) -> list[Example]:
