@@ -24,7 +24,7 @@ from export.keras_graph import (
 from export.lowerings.operands import cast
 from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
-from export.precision import in_precision, other_policies
+from export.precision import NotExact, in_precision, other_policies
 from export.single_layer import SingleLayers
 
 # Called after each call of a layer with the layer's name and outputs.
@@ -163,7 +163,7 @@ class _ModelLowering:
             # As the graph does; in float16, it would round what it computes of weights alone.
             with in_precision(layer, "float32") if other_policies(layer) else contextlib.nullcontext():
                 return keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
-        except Unsupported as error:
+        except (Unsupported, NotExact) as error:
             hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
             raise Unsupported(f"{error}; {hint}") from error
 
