@@ -24,7 +24,7 @@ from export.keras_graph import (
 from export.lowerings.operands import cast
 from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
-from export.precision import in_precision, other_policies
+from export.precision import NotExact, in_precision, other_policies
 from export.recorded import Recorded
 from export.single_layer import SingleLayers
 
@@ -165,7 +165,7 @@ class _ModelLowering:
             with in_precision(layer, "float32") if other_policies(layer) else contextlib.nullcontext():
                 outputs = keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
             return [_constant(g, x) for x in outputs]
-        except Unsupported as error:
+        except (Unsupported, NotExact) as error:
             hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
             raise Unsupported(f"{error}; {hint}") from error
 
