@@ -21,7 +21,7 @@ L = keras.layers
 
 
 def test_a_file_with_float16_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = randomize(build_cnn("bn", (16, 16, 1)))
+    model = randomize(build_cnn("bn", (20, 20, 1)))
     model.save(tmp_path / "model.keras")
     small, full = tmp_path / "small.onnx", tmp_path / "full.onnx"
     assert main([str(tmp_path / "model.keras"), "-o", str(small), "--float16", "--quick"]) == 0
