@@ -37,6 +37,8 @@ class Target:
         missing: standard operators that it doesn't have.
         allowed: what attributes may be, by operator and attribute, where it doesn't have all.
         without: inputs that it ignores or gets wrong, by operator: the position and what it is.
+        joins_directions: whether it makes one of two recurrent operators that go over a sequence in opposite
+            directions, which it gets wrong.
         missing_types: types that its inputs and outputs can't have.
         integer_bits: how many bits of an integer it calculates with.
     """
@@ -50,6 +52,7 @@ class Target:
     missing: frozenset[str] = frozenset()
     allowed: Allowed = field(default_factory=dict)
     without: Mapping[str, tuple[int, str]] = field(default_factory=dict)
+    joins_directions: bool = False
     missing_types: frozenset[int] = frozenset()
     integer_bits: int = 64
 
@@ -65,6 +68,7 @@ _SEQUENCES = (
         "SequenceMap",
     ),
 )
+_RECURRENT = ("LSTM", "GRU", "RNN")
 _STRINGS = ("RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit", "TfIdfVectorizer")
 
 TARGETS: dict[str, Target] = {
@@ -87,7 +91,8 @@ TARGETS: dict[str, Target] = {
                 "MelWeightMatrix",
             )
         ),
-        without=dict.fromkeys(("LSTM", "GRU", "RNN"), (4, "lengths of sequences")),
+        without=dict.fromkeys(_RECURRENT, (4, "lengths of sequences")),
+        joins_directions=True,
         missing_types=frozenset((TensorProto.STRING,)),
         integer_bits=32,
     ),
@@ -168,8 +173,13 @@ def _problems(graph: onnx.GraphProto, target: Target) -> Iterator[str]:
             if element in target.missing_types:
                 yield f"{role} {value.name!r} of type {TensorProto.DataType.Name(element).lower()}"
     wide = {x.name for x in graph.initializer if _is_wide(x, target.integer_bits)}
+    directions: dict[tuple[str, str], bytes] = {}
     for node in graph.node:
         problem = _problem(node, target, wide)
+        if target.joins_directions and node.op_type in _RECURRENT:
+            direction = next((x.s for x in node.attribute if x.name == "direction"), b"forward")
+            if directions.setdefault((node.op_type, node.input[0]), direction) != direction:
+                problem = " in the direction opposite to another one's (a Bidirectional layer can be both)"
         if problem is not None:
             layer = node.name.rsplit("/", 1)[0]
             yield f"{node.op_type}{problem} in layer {layer!r}"

@@ -24,6 +24,7 @@ L = keras.layers
 MODELS: dict[str, Callable[[], keras.Model]] = {
     "gn": lambda: build_cnn("gn"),
     "resizing": lambda: functional((5, 6, 3), L.Conv2D(2, 3), L.Resizing(7, 8)),
+    "bidirectional": lambda: functional((9, 3), L.Bidirectional(L.LSTM(4, return_sequences=True))),
     "LSTM": lambda: functional((None, 3), L.LSTM(4)),
     "ConvLSTM": lambda: functional((3, 5, 5, 1), L.ConvLSTM2D(2, 2)),
     "log-sum-exp": lambda: functional((4, 3), lambda x: keras.ops.logsumexp(x, axis=1)),
@@ -45,6 +46,11 @@ def lookup_model() -> keras.Model:
 
 def masked_model() -> keras.Model:
     return functional((None, 3), L.Masking(), L.LSTM(4, name="memory"))
+
+
+def model_of_two_directions() -> keras.Model:
+    x = keras.Input((None, 3), name="x")
+    return keras.Model(x, [L.GRU(4)(x), L.GRU(4, go_backwards=True, name="back")(x)])
 
 
 def hashing_model() -> keras.Model:
@@ -71,6 +77,11 @@ def test_graph_keeps_to_its_target(name: str, target: str) -> None:
         ("openvino", text_model, r"got input 'x' of type string"),
         ("openvino", lookup_model, r"got LabelEncoder in layer 'codes'"),
         ("openvino", masked_model, r"got LSTM with lengths of sequences in layer 'memory'"),
+        (
+            "openvino",
+            model_of_two_directions,
+            r"got GRU in the direction opposite to another one's .* in layer 'back'",
+        ),
         ("openvino", hashing_model, r"got \w+ with integers of more than 32 bits in layer 'hash'"),
         ("tensorrt", text_model, r"got input 'x' of type string"),
         ("tensorrt", lookup_model, r"got LabelEncoder in layer 'codes'"),
