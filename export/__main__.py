@@ -13,6 +13,7 @@ from export.command import Parser, import_tensorflow_quietly, run
 from export.errors import CheckError, UserError
 from export.layout import LAYOUTS
 from export.progress import ProgressLine
+from export.targets import TARGETS
 from export.terminal import escape
 
 
@@ -49,12 +50,20 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--opset",
         type=int,
-        help="version of the ONNX operators (default: 17, or what the layers need; 21 with --portable)",
+        help="version of the ONNX operators (default: the target's, or what the layers need)",
+    )
+    parser.add_argument(
+        "--target",
+        choices=TARGETS,
+        default="onnxruntime",
+        help="the runtime that the graph is for (default: onnxruntime)",
     )
     parser.add_argument(
         "--portable",
-        action="store_true",
-        help="write standard operators, for runtimes other than onnxruntime",
+        action="store_const",
+        const="portable",
+        dest="target",
+        help="the same as --target portable",
     )
     parser.add_argument(
         "--input-layout",
@@ -133,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = Options(
         route=arguments.route,
         opset=arguments.opset,
-        portable=arguments.portable,
+        target=arguments.target,
         input_layout=arguments.input_layout,
         output_layout=arguments.output_layout,
         raw_pixels=arguments.raw_pixels,

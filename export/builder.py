@@ -324,10 +324,7 @@ class Builder:
             OpsetTooLow: the opset is lower than `opset`.
         """
         if self.opset < opset:
-            raise OpsetTooLow(
-                f"{self.name}: {op_type} needs opset {opset}, got {self.opset}; use --opset {opset} or higher",
-                opset,
-            )
+            raise OpsetTooLow(f"{self.name}: {op_type}", opset, self.opset)
 
 
 def record_shape(x: Tensor) -> Tensor:

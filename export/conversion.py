@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import onnx
@@ -10,13 +10,11 @@ import onnx
 from export.errors import UserError
 from export.layout import LAYOUTS, Layout
 from export.passes.outcome import FoldReport
+from export.targets import TARGETS, Target
 from export.weights_file import WeightsFile
 
 if TYPE_CHECKING:
     from export.lowerings.registry import Registry
-
-DEFAULT_OPSET, PORTABLE_OPSET = 17, 21
-LOWEST_OPSET, HIGHEST_OPSET = 13, 23
 
 Route = Literal["auto", "direct", "tf2onnx"]
 
@@ -28,8 +26,9 @@ class Options:
     Attributes:
         route: 'direct' for the lowerings of this package alone, 'tf2onnx', or 'auto': a layer that has no lowering is
             converted by tf2onnx, and so is a model of which Keras keeps no graph.
-        opset: version of the standard operators; None for 17, or 21 with `portable`, or higher where a layer needs it.
-        portable: write standard operators even where another form is faster on onnxruntime's CPU provider.
+        target: the runtime that the graph is for, a key of `export.targets.TARGETS`.
+        opset: version of the standard operators; None for the target's, or higher where a layer needs it.
+        portable: the same as target 'portable'.
         input_layout: layout of image inputs: 'nhwc', as in Keras, or 'nchw'.
         output_layout: layout of image outputs, likewise.
         raw_pixels: make the inputs uint8 instead of float32.
@@ -49,8 +48,9 @@ class Options:
     """
 
     route: Route = "auto"
+    target: str = "onnxruntime"
     opset: int | None = None
-    portable: bool = False
+    portable: InitVar[bool] = False
     input_layout: Layout = "nhwc"
     output_layout: Layout = "nhwc"
     raw_pixels: bool = False
@@ -62,15 +62,27 @@ class Options:
     float16: bool = False
     lowerings: Registry | None = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, portable: bool) -> None:
         """Check the ranges."""
-        if self.opset is not None and not LOWEST_OPSET <= self.opset <= HIGHEST_OPSET:
-            raise UserError(f"opset: expected {LOWEST_OPSET} to {HIGHEST_OPSET}, got {self.opset}")
+        if portable:
+            object.__setattr__(self, "target", "portable")
+        if self.target not in TARGETS:
+            raise UserError(f"target: expected {', '.join(TARGETS)}, got {self.target!r}")
+        lowest, highest = self.runtime.lowest_opset, self.runtime.highest_opset
+        if self.opset is not None and not lowest <= self.opset <= highest:
+            raise UserError(
+                f"opset: expected {lowest} to {highest}, got {self.opset}, for target {self.target}"
+            )
         for name, layout in (("input_layout", self.input_layout), ("output_layout", self.output_layout)):
             if layout not in LAYOUTS:
                 raise UserError(f"{name}: expected {' or '.join(LAYOUTS)}, got {layout!r}")
         if self.batch is not None and self.batch < 1:
             raise UserError(f"batch: expected 1 or more, got {self.batch}")
+
+    @property
+    def runtime(self) -> Target:
+        """What the target has."""
+        return TARGETS[self.target]
 
 
 @dataclass

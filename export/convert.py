@@ -13,6 +13,7 @@ from export.errors import Unsupported, UserError, reason_of
 from export.interface import with_inputs
 from export.metadata import count_nodes, describe, set_metadata
 from export.signature import input_names, input_range, output_names
+from export.targets import check_target
 from export.tf2onnx_route import convert_by_tf2onnx
 
 __all__ = ["Conversion", "Options", "convert", "convert_layerwise", "count_nodes", "set_metadata"]
@@ -74,9 +75,10 @@ def _direct(model: keras.Model, options: Options, layerwise: bool = False) -> Co
 
 
 def _finish(conversion: Conversion, model: keras.Model) -> Conversion:
-    """Add the metadata, and have onnx check the graph."""
+    """Add the metadata, and check the graph: the target has what it uses, and onnx accepts it."""
     describe(conversion, model.name)
     proto, weights = conversion.proto, conversion.weights
+    check_target(proto, conversion.options.target)
     if proto.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
         try:
             onnx.checker.check_model(proto if weights is None else str(weights.save(proto)), full_check=True)

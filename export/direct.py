@@ -10,8 +10,8 @@ import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from export.builder import MIXED_ROWS, Builder, Tensor, onnx_dtype
-from export.conversion import DEFAULT_OPSET, PORTABLE_OPSET, Options
-from export.errors import OpsetTooLow
+from export.conversion import Options
+from export.errors import OpsetTooLow, UserError
 from export.layout import graph_shape, is_nchw
 from export.lower import lower_model
 from export.lowerings import DEFAULT
@@ -57,10 +57,15 @@ def convert_direct(model: keras.Model, options: Options, layerwise: bool = False
         Unsupported: a layer has no lowering, and with route 'auto' tf2onnx can't convert it either. The message names
             it.
     """
-    opset = options.opset or (PORTABLE_OPSET if options.portable else DEFAULT_OPSET)
     try:
-        return _convert(model, options, layerwise, opset)
+        return _convert(model, options, layerwise, options.opset or options.runtime.opset)
     except OpsetTooLow as error:
+        highest = options.runtime.highest_opset
+        if error.needed > highest:
+            raise UserError(
+                f"target {options.target}: expected operators of opset {highest} or lower, got {error.what}, which "
+                f"needs opset {error.needed}; choose another --target, or change the model"
+            ) from error
         if options.opset is not None:
             raise
         return _convert(model, options, layerwise, error.needed)
@@ -102,7 +107,7 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
         RemoveUnusedNodesPass()(model)  # a mask that no layer takes must not keep a fold from its neighbour
     if options.fold and not layerwise:
         report = FoldAffinePass().call(model).report
-    LegalizePass(portable=options.portable)(model)
+    LegalizePass(portable=options.runtime.portable)(model)
     if not layerwise:
         SimplifyLayoutPass()(model)
         PadIntoWindowPass()(model)

@@ -35,11 +35,13 @@ class OpsetTooLow(UserError):
     """A model needs operators of a higher opset.
 
     Attributes:
-        needed: the lowest opset that has them.
+        what: the operator, and the layer that needs it.
+        needed: the lowest opset that has it.
     """
 
-    def __init__(self, message: str, needed: int) -> None:
-        super().__init__(message)
+    def __init__(self, what: str, needed: int, opset: int) -> None:
+        super().__init__(f"{what} needs opset {needed}, got {opset}; use --opset {needed} or higher")
+        self.what = what
         self.needed = needed
 
 

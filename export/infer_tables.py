@@ -113,8 +113,8 @@ def _in_order(path: str, inputs: Sequence[Value], columns: Sequence[str]) -> dic
     if None in counts or wanted != len(columns):
         listed = ", ".join(f"{count} for {value.name!r}" for value, count in zip(inputs, counts, strict=True))
         raise UserError(
-            f"{path}: expected columns for the inputs ({listed}), got {len(columns)}: {', '.join(columns)}; choose "
-            "them with --columns"
+            f"{path}: expected columns for the inputs ({listed}), got {len(columns)}: {', '.join(columns)}; "
+            "choose them with --columns"
         )
     result, start = {}, 0
     for value, count in zip(inputs, counts, strict=True):

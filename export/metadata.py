@@ -27,6 +27,7 @@ def describe(conversion: Conversion, name: str) -> None:
         "exporter": f"kerasnorm {version('kerasnorm')}",
         "keras": keras.__version__,
         "onnx": onnx.__version__,
+        "target": options.target,
         "opset": str(conversion.opset),
         "route": conversion.route,
         "input_layout": options.input_layout,

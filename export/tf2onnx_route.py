@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import onnx
 
-from export.conversion import DEFAULT_OPSET, Options
+from export.conversion import Options
 from export.errors import UserError, reason_of
 from export.keras_graph import graph_of
 from export.layout import graph_shape, is_nchw
@@ -40,7 +40,7 @@ def convert_by_tf2onnx(
     import tensorflow as tf
     import tf2onnx
 
-    opset = options.opset or DEFAULT_OPSET
+    opset = options.opset or min(options.runtime.opset, TF2ONNX_HIGHEST_OPSET)
     if opset > TF2ONNX_HIGHEST_OPSET:
         raise UserError(
             f"opset: expected at most {TF2ONNX_HIGHEST_OPSET} by the tf2onnx route, got {opset}; {reason}"

@@ -60,6 +60,11 @@ class Operator:
     attributes: dict[str, int] = field(default_factory=dict)
 
     @property
+    def kind(self) -> tuple[object, ...]:
+        """What two operators must share to be one node."""
+        return self.op_type, self.units, *self.activations, *self.attributes.items()
+
+    @property
     def state_count(self) -> int:
         """How many states it has."""
         return 2 if self.op_type == "LSTM" else 1
@@ -81,25 +86,8 @@ class Operator:
             lengths: how many steps of each sequence count, from the first; None if all do.
             backwards: go from the last step to the first.
         """
-        alpha = [_ACTIVATIONS[name][1][0] for name in self.activations if _ACTIVATIONS[name][1]]
-        beta = [_ACTIVATIONS[name][1][1] for name in self.activations if len(_ACTIVATIONS[name][1]) > 1]
         initial = [g.op("Unsqueeze", state.value, as_int64(0)) for state in states or []]
-        values = g.op(  # type: ignore[call-overload, misc]  # mypy can't tell the overload
-            self.op_type,
-            g.op("Transpose", x.value, perm=[1, 0, 2]),
-            g.weight(self.kernel[np.newaxis], "kernel"),
-            g.weight(self.recurrent_kernel[np.newaxis], "recurrent_kernel"),
-            None if self.bias is None else g.weight(self.bias[np.newaxis], "bias"),
-            lengths,
-            *initial,
-            outputs=1 + self.state_count,
-            hidden_size=self.units,
-            direction="reverse" if backwards else "forward",
-            activations=[_ACTIVATIONS[name][0] for name in self.activations],
-            activation_alpha=alpha or None,
-            activation_beta=beta or None,
-            **self.attributes,
-        )
+        values = _node(g, [self], x, initial, lengths, "reverse" if backwards else "forward")
         outputs = g.op("Transpose", g.op("Squeeze", values[0], as_int64(1)), perm=[1, 0, 2])
         sequence = g.tensor(outputs, (*x.shape[:2], self.units), dtype="float32")
         ends = [g.op("Squeeze", value, as_int64(0)) for value in values[1:]]
@@ -108,6 +96,64 @@ class Operator:
             ends = [g.op("Where", none, old.value, end) for old, end in zip(states, ends, strict=True)]
         final = [g.tensor(end, (x.shape[0], self.units), dtype="float32") for end in ends]
         return Recurrence(final[0], reverse(g, sequence) if backwards else sequence, final)
+
+
+def run_both(
+    g: Builder, one: Operator, other: Operator, x: Tensor, states: Sequence[Tensor] | None
+) -> list[ir.Value]:
+    """Run two operators of one kind over a sequence in a single node, the second from the last step to the first.
+
+    Args:
+        g: the builder of the call.
+        one: the first operator.
+        other: the second one.
+        x: (batch, time, features).
+        states: what the first step of `one` receives, then of `other`; None for zeros.
+
+    Returns:
+        The outputs, (time, 2, batch, units), in order of time, and the states at the ends, (2, batch, units) each.
+    """
+    initial = []
+    for pair in zip(states[: one.state_count], states[one.state_count :], strict=True) if states else ():
+        initial.append(
+            g.op("Concat", *(g.op("Unsqueeze", state.value, as_int64(0)) for state in pair), axis=0)
+        )
+    return _node(g, [one, other], x, initial, None, "bidirectional")
+
+
+def _node(
+    g: Builder,
+    operators: Sequence[Operator],
+    x: Tensor,
+    initial: Sequence[ir.Value],
+    lengths: ir.Value | None,
+    direction: str,
+) -> list[ir.Value]:
+    """The node of one operator, or of two of one kind, and its outputs."""
+    first = operators[0]
+    names = [name for operator in operators for name in operator.activations]
+    alpha = [_ACTIVATIONS[name][1][0] for name in names if _ACTIVATIONS[name][1]]
+    beta = [_ACTIVATIONS[name][1][1] for name in names if len(_ACTIVATIONS[name][1]) > 1]
+    biases = [operator.bias for operator in operators]
+    zeros = np.zeros(2 * len(first.kernel), np.float32)
+    stacked = None if all(bias is None for bias in biases) else [zeros if b is None else b for b in biases]
+    values: list[ir.Value] = g.op(  # type: ignore[call-overload]  # mypy can't tell the overload
+        first.op_type,
+        g.op("Transpose", x.value, perm=[1, 0, 2]),
+        g.weight(np.stack([operator.kernel for operator in operators]), "kernel"),
+        g.weight(np.stack([operator.recurrent_kernel for operator in operators]), "recurrent_kernel"),
+        None if stacked is None else g.weight(np.stack(stacked), "bias"),
+        lengths,
+        *initial,
+        outputs=1 + first.state_count,
+        hidden_size=first.units,
+        direction=direction,
+        activations=[_ACTIVATIONS[name][0] for name in names],
+        activation_alpha=alpha or None,
+        activation_beta=beta or None,
+        **first.attributes,
+    )
+    return values
 
 
 def operator_of(cell: Any) -> Operator | None:

@@ -131,7 +131,8 @@ def _body(g: Builder) -> Builder:
 
 
 def _input(body: Builder, shape: Shape, dtype: str) -> Tensor:
-    value = ir.Value(name=body.unique_name("step"), type=ir.TensorType(onnx_dtype(dtype)))
+    name = body.unique_name("step")  # OpenVINO needs to know the number of its axes
+    value = ir.Value(name=name, type=ir.TensorType(onnx_dtype(dtype)), shape=ir.Shape(list(shape)))
     return Tensor(value, shape, dtype=dtype)
 
 

@@ -140,7 +140,7 @@ def _legalize_group_norm(graph: ir.Graph, norm: GroupNorm, portable: bool) -> No
         if opset < GROUP_NORMALIZATION_OPSET:
             raise UserError(
                 f"{layer_of(norm.node)}: GroupNormalization needs opset {GROUP_NORMALIZATION_OPSET}, got {opset}; "
-                f"use --opset {GROUP_NORMALIZATION_OPSET}, or leave out --portable"
+                f"use --opset {GROUP_NORMALIZATION_OPSET}, or another --target"
             )
         finish_with_affine(
             replacement.op("GroupNormalization", norm.x, gamma, beta, num_groups=groups, epsilon=epsilon)

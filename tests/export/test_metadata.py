@@ -20,6 +20,7 @@ def test_metadata_of_an_exported_model() -> None:
     assert metadata["keras"] == keras.__version__
     assert metadata["onnx"] == onnx.__version__
     assert metadata["exporter"].startswith("kerasnorm ")
+    assert metadata["target"] == "onnxruntime"
     assert (metadata["input_layout"], metadata["output_layout"]) == ("nhwc", "nhwc")
     assert json.loads(metadata["input_range"]) == [0, 255]
     assert json.loads(metadata["class_names"]) == list(names)

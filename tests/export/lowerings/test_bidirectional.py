@@ -1,12 +1,15 @@
 """Bidirectional layers: every way to merge, states, masks, and two different layers."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 
+from export.convert import convert
 from export.errors import UserError
+from tests.export.helpers import kinds
 from tests.export.lowerings.recurrence import RECURRENT, UNITS, exact, ids, masks, numbers, series, words
 
 L = keras.layers
@@ -17,6 +20,25 @@ L = keras.layers
 def test_merge_modes(mode: str | None, sequence: bool) -> None:
     x = series()
     exact(x, L.Bidirectional(L.GRU(UNITS, return_sequences=sequence), merge_mode=mode)(x))
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (lambda: L.LSTM(UNITS, return_sequences=True), ["Transpose", "LSTM", "Transpose", "Reshape"]),
+        (lambda: L.GRU(UNITS), ["Transpose", "GRU", "Transpose", "Reshape"]),
+        (lambda: L.SimpleRNN(UNITS, use_bias=False), ["Transpose", "RNN", "Transpose", "Reshape"]),
+    ],
+)
+def test_both_directions_are_one_node(layer: Callable[[], Any], expected: list[str]) -> None:
+    x = series(None)
+    assert kinds(convert(keras.Model(x, L.Bidirectional(layer())(x)))) == expected
+
+
+def test_one_direction_without_a_bias() -> None:
+    x = series()
+    backward = L.GRU(UNITS, return_sequences=True, go_backwards=True, use_bias=False)
+    exact(x, L.Bidirectional(L.GRU(UNITS, return_sequences=True), backward_layer=backward)(x))
 
 
 @pytest.mark.parametrize("mode", ["concat", None])

@@ -157,7 +157,7 @@ def test_portable_group_norm_needs_opset_21() -> None:
     model = g.model(g.group_norm(g.x, 2, layer="block/gn"))
     with pytest.raises(
         UserError,
-        match=r"block/gn: GroupNormalization needs opset 21, got 17; use --opset 21, or leave out --portable",
+        match=r"block/gn: GroupNormalization needs opset 21, got 17; use --opset 21, or another --target",
     ):
         LegalizePass(portable=True).call(model)
     with pytest.raises(ValueError, match=r"norm0: GroupNormalization needs opset 21, got 17; use --opset 21"):
