@@ -10,7 +10,7 @@ from keras import ops
 
 from export.errors import UserError
 from export.trace import symbolic_sizes
-from tests.export.helpers import converted, run
+from tests.export.helpers import converted, kinds, run
 from tests.export.test_dynamic_sizes import Custom
 
 
@@ -57,3 +57,22 @@ def test_switch_is_unsupported() -> None:
     layer = Custom(lambda layer, x: ops.switch(0, [lambda one: x, lambda one: -x], x))
     with pytest.raises(UserError, match=r"ops\.switch is unsupported; use ops\.where"):
         converted(keras.Model(x, layer(x)))
+
+
+# Losses, einsum
+
+
+def test_a_loss_is_left_out() -> None:
+    def call(layer: Any, x: Any) -> Any:
+        layer.add_loss(ops.mean(x**2))
+        layer.add_loss([0.5 * ops.sum(x)])
+        return 2 * x
+
+    x = keras.Input((None, 6), name="x")
+    assert kinds(converted(keras.Model(x, Custom(call)(x)))) == ["Mul"]
+
+
+@pytest.mark.parametrize("equation", ["bNd, bMd -> bNM", "btd,bTd->btT", "bnd,bmd->bnm"])
+def test_letters_of_an_einsum(equation: str) -> None:
+    x = keras.Input((None, 6), name="x")
+    converted(keras.Model(x, Custom(lambda layer, x: ops.einsum(equation, x, 2 * x))(x)))
