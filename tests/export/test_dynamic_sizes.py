@@ -46,6 +46,15 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
     "repeat": lambda layer, x: ops.repeat(x[:, :, :2], ops.shape(x)[1], axis=-1),
     "repeat all": lambda layer, x: ops.repeat(x, ops.shape(x)[1]),
     "tile": lambda layer, x: ops.tile(layer.table[:, :2], (ops.shape(x)[0], 1, 1)),
+    "product of sizes": lambda layer, x: x / ops.cast(ops.prod(ops.shape(x)[1:]), "float32"),
+    "sizes as a tensor": lambda layer, x: x + ops.cast(ops.convert_to_tensor(ops.shape(x))[1], "float32"),
+    "array of sizes": lambda layer, x: ops.reshape(x, ops.array([ops.shape(x)[0], 6 * ops.shape(x)[1]])),
+    "segments of a size": lambda layer, x: ops.segment_sum(
+        x[:, 0], ops.cast(x[:, 0, 0] > 0, "int32"), ops.shape(x)[0] + 1
+    ),
+    "largest of segments": lambda layer, x: ops.segment_max(
+        x[:, 0], ops.arange(ops.shape(x)[0]), num_segments=ops.shape(x)[0]
+    ),
     "tile to more axes": lambda layer, x: ops.tile(layer.table[0, :2], (ops.shape(x)[0], 1, 1)),
     "positions": lambda layer, x: x + ops.take(layer.table[0], ops.arange(ops.shape(x)[1]), axis=0),
     "cropped positions": lambda layer, x: x + layer.table[:, : ops.shape(x)[1]],

@@ -111,6 +111,22 @@ def test_subclassed_model_within_a_functional_model() -> None:
     assert converted(functional((4,), Block(), L.Dense(2))).route == "direct"
 
 
+def test_attention_whose_query_has_one_row() -> None:
+    """Keras declares one row for its output, and computes one for each row of the values."""
+
+    class Latent(keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.latent = self.add_weight(shape=(3, 4), name="latent")
+            self.attention, self.own = L.Attention(), L.MultiHeadAttention(2, 2)
+
+        def call(self, x: Any) -> Any:
+            latent = ops.expand_dims(self.latent, 0)
+            x = self.attention([latent, x]) + latent
+            return ops.reshape(self.own(x, x), (-1, 12))
+
+    assert converted(functional((5, 4), Latent(), L.Dense(2))).route == "direct"
+
+
 def test_custom_layer_that_does_nothing_in_inference_writes_no_nodes() -> None:
     class Noise(keras.layers.Layer):
         def call(self, x: Any, training: bool = False) -> Any:

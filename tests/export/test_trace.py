@@ -10,7 +10,7 @@ from keras import ops
 
 from export.errors import UserError
 from export.trace import symbolic_sizes
-from tests.export.helpers import converted, random_array, run
+from tests.export.helpers import converted, kinds, random_array, run
 from tests.export.test_dynamic_sizes import Custom
 
 
@@ -104,3 +104,22 @@ def test_message_tells_the_line() -> None:
         UserError, match=r"cannot be used as input .* \(test_trace\.py, line \d+\); add a low"
     ):
         converted(keras.Model(x, Custom(lambda layer, x: tf.gather(x, [1], axis=1))(x)))
+
+
+# Losses, einsum
+
+
+def test_a_loss_is_left_out() -> None:
+    def call(layer: Any, x: Any) -> Any:
+        layer.add_loss(ops.mean(x**2))
+        layer.add_loss([0.5 * ops.sum(x)])
+        return 2 * x
+
+    x = keras.Input((None, 6), name="x")
+    assert kinds(converted(keras.Model(x, Custom(call)(x)))) == ["Mul"]
+
+
+@pytest.mark.parametrize("equation", ["bNd, bMd -> bNM", "btd,bTd->btT", "bnd,bmd->bnm"])
+def test_letters_of_an_einsum(equation: str) -> None:
+    x = keras.Input((None, 6), name="x")
+    converted(keras.Model(x, Custom(lambda layer, x: ops.einsum(equation, x, 2 * x))(x)))
