@@ -213,6 +213,16 @@ class Builder:
         self.graph.append(node)
         return node.outputs[0]
 
+    def branch(self, x: ir.Value) -> ir.Graph:
+        """A graph without inputs that returns a value from around it: a branch of an If."""
+        graph = ir.Graph(
+            [], [], nodes=[], opset_imports=self.graph.opset_imports, name=self.unique_name("branch")
+        )
+        value = dataclasses.replace(self, graph=graph).op("Identity", x)
+        value.type = x.type
+        graph.outputs.append(value)
+        return graph
+
     # Tensors
 
     def tensor(

@@ -15,7 +15,7 @@ import keras
 from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next two
 from keras.src.models.functional import Functional
 
-from export.deferring import backends_are_operations, variables_defer_to_symbols
+from export.deferring import backends_are_operations, constants_defer_to_symbols
 from export.errors import Unsupported, reason_of
 from export.recorded import Recorded
 from export.symbolic_calls import inlined_calls
@@ -207,7 +207,7 @@ def trace(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) ->
         Unsupported: the function computes something without `keras.ops`.
     """
     with contextlib.ExitStack() as stack:
-        for context in (variables_defer_to_symbols(), backends_are_operations(), symbolic_sizes()):
+        for context in (constants_defer_to_symbols(), backends_are_operations(), symbolic_sizes()):
             stack.enter_context(context)
         stack.enter_context(inlined_calls(in_inference))
         try:
