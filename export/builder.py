@@ -213,13 +213,14 @@ class Builder:
         self.graph.append(node)
         return node.outputs[0]
 
-    def branch(self, x: ir.Value) -> ir.Graph:
+    def branch(self, x: ir.Value, dtype: ir.DataType) -> ir.Graph:
         """A graph without inputs that returns a value from around it: a branch of an If."""
         graph = ir.Graph(
             [], [], nodes=[], opset_imports=self.graph.opset_imports, name=self.unique_name("branch")
         )
-        value = dataclasses.replace(self, graph=graph).op("Identity", x)
-        value.type = x.type
+        # Not an Identity, which the passes would remove: the value isn't one of the branch then.
+        value = dataclasses.replace(self, graph=graph).op("Cast", x, to=int(dtype))
+        value.type = ir.TensorType(dtype)
         graph.outputs.append(value)
         return graph
 

@@ -201,7 +201,7 @@ def siglip() -> keras.Model:
 
     return M.SigLIPBackbone(
         SigLIPVisionEncoder(16, 64, 2, 2, 128, name="vision_encoder", image_shape=(64, 64, 3)),
-        SigLIPTextEncoder(200, 64, 64, 2, 2, 128, max_sequence_length=24, name="text_encoder"),
+        SigLIPTextEncoder(200, 64, 64, 2, 2, 128, max_sequence_length=64, name="text_encoder"),
     )
 
 

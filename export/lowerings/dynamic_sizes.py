@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from export import size_operations
-from export.builder import Builder, Tensor
+from export.builder import Builder, Tensor, onnx_dtype
 from export.lowerings.indexing import get_item
 from export.lowerings.operands import Argument, as_int64, as_tensor, as_value, rank
 from export.lowerings.padding import pad
@@ -80,6 +80,9 @@ def lower_select(
     g: Builder, operation: size_operations.Select, condition: Argument, x: Argument, other: Argument
 ) -> Tensor:
     """x if the condition is true, the other tensor if not."""
-    branches = [g.branch(as_value(g, one, g.output_dtypes[0])) for one in (x, other)]
-    holds = g.op("Reshape", as_value(g, condition, "bool"), np.array([], np.int64))
+    dtype = g.output_dtypes[0]
+    branches = [g.branch(as_value(g, one, dtype), onnx_dtype(dtype)) for one in (x, other)]
+    holds = as_value(g, condition, "bool")
+    if rank(condition):
+        holds = g.op("Reshape", holds, np.array([], np.int64))
     return g.result(g.op("If", holds, then_branch=branches[0], else_branch=branches[1]))
