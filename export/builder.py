@@ -213,6 +213,17 @@ class Builder:
         self.graph.append(node)
         return node.outputs[0]
 
+    def branch(self, x: ir.Value, dtype: ir.DataType) -> ir.Graph:
+        """A graph without inputs that returns a value from around it: a branch of an If."""
+        graph = ir.Graph(
+            [], [], nodes=[], opset_imports=self.graph.opset_imports, name=self.unique_name("branch")
+        )
+        # Not an Identity, which the passes would remove: the value isn't one of the branch then.
+        value = dataclasses.replace(self, graph=graph).op("Cast", x, to=int(dtype))
+        value.type = ir.TensorType(dtype)
+        graph.outputs.append(value)
+        return graph
+
     # Tensors
 
     def tensor(

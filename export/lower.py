@@ -149,6 +149,7 @@ class _ModelLowering:
             args, kwargs = keras.tree.map_structure(
                 lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, (args, kwargs)
             )
+        args, kwargs = _by_position(lowering.function, layer, args, kwargs)
         outputs = keras.tree.flatten(_run(lowering.function, g, layer, args, kwargs))
         if not lowering.own_outputs:
             outputs = _as_declared(g, outputs)
@@ -203,6 +204,18 @@ class _ModelLowering:
         return keras.tree.map_structure(value_of, outputs)
 
 
+def _by_position(
+    function: LoweringFunction, layer: Any, args: Any, kwargs: Any
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call, those by position for which the lowering has another name than the layer's `call`."""
+    args, kwargs, known = list(args), dict(kwargs), inspect.signature(function).parameters
+    for name in list(inspect.signature(layer.call).parameters)[len(args) :]:
+        if name in known or name not in kwargs:
+            break
+        args.append(kwargs.pop(name))
+    return args, kwargs
+
+
 def _run(function: LoweringFunction, g: Builder, layer: Any, args: Any, kwargs: Any) -> Any:
     """Run a lowering. Those of users may fail anyhow."""
     try:
@@ -230,15 +243,18 @@ def _constant(g: Builder, x: Any) -> Any:
     return g.tensor(g.constant(array.astype(onnx_dtype(dtype).numpy())), array.shape, dtype=dtype)
 
 
-def _checked(g: Builder, outputs: list[Any]) -> list[Tensor]:
-    """The outputs of a call, if they are Tensors in the number and of the ranks that Keras has."""
+def _checked(g: Builder, outputs: list[Any], *, of_any_rank: bool = False) -> list[Tensor]:
+    """The outputs of a call, if they are Tensors in the number and of the ranks that Keras has.
+
+    Custom layers sometimes declare another rank than what their call computes.
+    """
     if len(outputs) != len(g.output_shapes):
         raise Unsupported(f"its lowering returned {len(outputs)} outputs, expected {len(g.output_shapes)}")
     for output, shape in zip(outputs, g.output_shapes, strict=True):
-        if not isinstance(output, Tensor) or len(output.shape) != len(shape):
+        if not isinstance(output, Tensor) or not (of_any_rank or len(output.shape) == len(shape)):
             raise Unsupported(f"its lowering returned {output!r}, expected a Tensor of shape {shape}")
     return [
-        replace(output, shape=_merged(output.shape, shape))
+        replace(output, shape=_merged(output.shape, shape)) if len(output.shape) == len(shape) else output
         for output, shape in zip(outputs, g.output_shapes, strict=True)
     ]
 

@@ -133,6 +133,14 @@ class Resize(OfKnownShape):
         )
 
 
+class Select(OfKnownShape):
+    """(condition, x, other): one of two tensors, which may differ in their sizes."""
+
+    def call(self, condition: Any, x: Any, other: Any) -> Any:
+        """The tensor."""
+        return ops.cond(condition, lambda: x, lambda: other)
+
+
 class Segments(OfKnownShape):
     """(data, segment_ids, number): rows combined by the number of their segment, as `kind` does."""
 

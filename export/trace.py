@@ -16,7 +16,10 @@ import keras
 from keras.src.ops.numpy import Einsum  # Keras has no public name for it
 
 from export import dynamic_sizes as sizes
+from export.deferring import class_of_constants
+from export.dynamic_fourier import fft2
 from export.dynamic_sizes import holds_symbol
+from export.size_operations import Select
 
 ops = keras.ops
 
@@ -30,9 +33,12 @@ def cond(pred: keras.KerasTensor, true_fn: Callable[[], Any], false_fn: Callable
     def select(one: Any, other: Any) -> Any:
         if one is None and other is None:
             return None
-        if None in one.shape[1:] or tuple(one.shape) != tuple(other.shape):
-            raise ValueError(f"ops.cond with branches of dynamic sizes, got {one.shape} and {other.shape}")
-        return ops.where(pred, one, other)
+        if len(one.shape) != len(other.shape):
+            raise ValueError(f"ops.cond with branches of several ranks, got {one.shape} and {other.shape}")
+        if None not in one.shape[1:] and tuple(one.shape) == tuple(other.shape):
+            return ops.where(pred, one, other)
+        same = [a if a == b else None for a, b in zip(one.shape, other.shape, strict=True)]
+        return Select(same, keras.backend.standardize_dtype(one.dtype)).symbolic_call(pred, one, other)
 
     return keras.tree.map_structure(select, true_fn(), false_fn())
 
@@ -40,6 +46,11 @@ def cond(pred: keras.KerasTensor, true_fn: Callable[[], Any], false_fn: Callable
 def switch(index: Any, branches: Any, *operands: Any) -> Any:
     """keras.ops.switch, which can't be traced: Keras loses what the branches take from outside."""
     raise ValueError("ops.switch is unsupported; use ops.where")
+
+
+def ndim(x: keras.KerasTensor) -> int:
+    """keras.ops.ndim, which is a number, too, when Keras runs the layer."""
+    return len(x.shape)
 
 
 def einsum(subscripts: str, *operands: Any, **kwargs: Any) -> keras.KerasTensor:
@@ -78,6 +89,8 @@ _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "resize": (sizes.resize, ("size",)),
     "segment_sum": (sizes.segment_sum, ("num_segments",)),
     "segment_max": (sizes.segment_max, ("num_segments",)),
+    "fft2": (fft2, ("x",)),
+    "ndim": (ndim, ("x",)),
     "einsum": (einsum, ("operands",)),
     "cond": (cond, ("pred",)),
     "switch": (switch, ("index", "operands")),
@@ -108,7 +121,7 @@ def symbolic_sizes() -> Iterator[None]:
                     original = getattr(module, name)
                     stack.callback(setattr, module, name, original)
                     setattr(module, name, _taking_sizes(original, owner))
-        for kind in (keras.KerasTensor, keras.Variable, _class_of_constants()):
+        for kind in (keras.KerasTensor, keras.Variable, class_of_constants()):
             original = kind.__getitem__
             stack.callback(setattr, kind, "__getitem__", original)
             take = _of_tuples(original) if kind is keras.KerasTensor else original
@@ -145,16 +158,12 @@ def _of_tuples(take: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
     return get
 
 
-def _class_of_constants() -> Any:
-    """The class of a backend's tensors that defines their subscripts."""
-    kind = type(ops.convert_to_tensor(0))
-    return next(base for base in kind.__mro__ if "__getitem__" in vars(base))
-
-
 def _modules() -> list[ModuleType]:
     """The modules that a function of `keras.ops` is found in."""
-    public = [ops, *(getattr(ops, name, None) for name in ("numpy", "nn", "image"))]
-    inner = [sys.modules.get(f"keras.src.ops{name}") for name in ("", ".core", ".numpy", ".nn", ".image")]
+    public = [ops, *(getattr(ops, name, None) for name in ("numpy", "nn", "math", "image"))]
+    inner = [
+        sys.modules.get(f"keras.src.ops{name}") for name in ("", ".core", ".numpy", ".nn", ".math", ".image")
+    ]
     return [module for module in (*public, *inner) if isinstance(module, ModuleType)]
 
 

@@ -59,7 +59,7 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
     "positions": lambda layer, x: x + ops.take(layer.table[0], ops.arange(ops.shape(x)[1]), axis=0),
     "cropped positions": lambda layer, x: x + layer.table[:, : ops.shape(x)[1]],
     "cropped constant": lambda layer, x: x + layer.numbers[: ops.shape(x)[1]],
-    "array of sizes": lambda layer, x: x / ops.array([1, 2, 3, 4, 5, ops.shape(x)[1]], dtype="float32"),
+    "array with a size": lambda layer, x: x / ops.array([1, 2, 3, 4, 5, ops.shape(x)[1]], dtype="float32"),
     "convert_to_tensor": lambda layer, x: x * ops.cast(ops.convert_to_tensor(ops.shape(x)[1]), "float32"),
     "arange": lambda layer, x: ops.arange(1, ops.shape(x)[1] + 1, 2, dtype="float32"),
     "zeros": lambda layer, x: ops.concatenate([ops.zeros((ops.shape(x)[0], 2, 6)), x], axis=1),

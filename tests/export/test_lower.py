@@ -250,3 +250,22 @@ def test_output_of_a_custom_layer_that_depends_on_no_input(dtype: str) -> None:
     x = keras.Input((3,), name="x")
     got = run(converted(keras.Model(x, Positions()(x))), np.ones((2, 3), "float32"))
     np.testing.assert_array_equal(got[1], np.arange(3, dtype=dtype), strict=True)
+
+
+def test_layers_that_are_called_by_keywords() -> None:
+    class Named(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense, self.norm = L.Dense(4), L.LayerNormalization()
+            self.attention = L.MultiHeadAttention(2, 2)
+
+        def build(self, shape: Any) -> None:
+            self.dense.build(shape)
+            self.norm.build(shape)
+            self.attention.build(shape, shape)
+
+        def call(self, inputs: Any) -> Any:
+            return self.attention(value=self.norm(inputs=inputs), query=self.dense(inputs=inputs))
+
+    x = keras.Input((3, 4), name="x")
+    converted(randomize(keras.Model(x, Named()(inputs=x))))
