@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,7 +14,7 @@ import onnxruntime
 from export.conversion import Conversion, Options
 from export.errors import CheckError, UserError
 from export.evidence import Example
-from export.parity.compare import UNITS, Deviation, Tolerance, Truth, allowance, jump_of, unit_of
+from export.parity.compare import FACTOR, UNITS, Deviation, Tolerance, Truth, allowance, jump_of, unit_of
 from export.parity.data import NUDGES, Source
 from export.parity.evaluate import Evaluator, ReferenceEvaluator
 from export.parity.logits import with_logits
@@ -21,6 +22,7 @@ from export.parity.memory import peak_memory
 from export.parity.oracle import Inputs, Oracle
 from export.parity.plan import BATCHES, OUT_OF_RANGE, QUICK_BATCHES, Feed, computes, plan
 from export.parity.report import LOGITS, OUTPUT, Difference, Parity
+from export.parity.rounding import rounding_as, rounds_inputs, with_rounded_values
 from export.runtime import open_session
 
 # Called after each batch: rows done, rows in all.
@@ -30,6 +32,8 @@ EXAMPLES = 3  # how many batches are kept for a comparison elsewhere
 # By how much an output may grow on inputs that are out of range, relative to regular ones, to be compared: far from all
 # that a network was made for, its activations explode, and a runtime's sigmoid or exponential is not exact any more.
 GROWTH = 8.0
+# By how much inputs change, relatively, to see how far outputs of a quantized model move where it rounds otherwise.
+OTHER_ROUNDING = 2.0**-12
 
 
 def check_parity(
@@ -76,8 +80,8 @@ def check_parity(
     if data is not None:
         _run_keras(evaluator, feeds[0], model)  # tells whether the model has logits
     with with_logits(conversion.model, evaluator.heads) as logits:
-        with_logits_session = open_session(conversion.model.SerializeToString(), optimize=False)
-    optimized = open_session(conversion.model.SerializeToString())
+        with_logits_session = _open(model, conversion, optimize=False)
+    optimized = _open(model, conversion, optimize=True)
     check = _Check(
         conversion,
         evaluator,
@@ -106,6 +110,12 @@ def check_parity(
     )
 
 
+def _open(model: keras.Model, conversion: Conversion, *, optimize: bool) -> onnxruntime.InferenceSession:
+    """A session whose last outputs are the rounded values of a quantized model."""
+    with with_rounded_values(conversion.model) if rounds_inputs(model) else contextlib.nullcontext():
+        return open_session(conversion.model.SerializeToString(), optimize=optimize)
+
+
 def _run_keras(evaluator: Evaluator | ReferenceEvaluator, feed: Feed, model: keras.Model) -> list[np.ndarray]:
     try:
         return evaluator(feed.make())
@@ -114,6 +124,27 @@ def _run_keras(evaluator: Evaluator | ReferenceEvaluator, feed: Feed, model: ker
             f"model {model.name!r}: expected inputs that Keras can run, but it fails on {feed.kind} of the data: "
             f"{_first_line(error)}"
         ) from error
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the outputs of a graph are compared with on one batch.
+
+    Attributes:
+        keras: the outputs and logits of Keras in its own precision.
+        exact: the true ones.
+        errors: what is to be added to the errors of Keras.
+        rounded: the rounded values of the graph that they follow.
+    """
+
+    keras: list[np.ndarray]
+    exact: list[np.ndarray]
+    errors: list[float]
+    rounded: Inputs
+
+
+def _same(one: Inputs, other: Inputs) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
 @dataclass
@@ -128,6 +159,7 @@ class _Check:
     sessions: Mapping[str, tuple[onnxruntime.InferenceSession, list[int]]]
     notes: list[str] = field(default_factory=list)
     examples: list[Example] = field(default_factory=list)
+    example_moves: list[list[float]] = field(default_factory=list)
     truths: dict[tuple[Tensor, str], Truth] = field(default_factory=dict)
     deviations: dict[tuple[Tensor, str, str], Deviation] = field(default_factory=dict)
 
@@ -154,21 +186,17 @@ class _Check:
             raise
         if feed.optional and feed.is_regular and not computes(keras_outputs):
             return
-        exact, errors = self.oracle.truth(arrays, keras_outputs)
-        is_degenerate = feed.kind in NUDGES
-        moves = [0.0] * len(exact)
-        if is_degenerate or feed.kind == OUT_OF_RANGE:
-            moves = self.oracle.movement(arrays, exact, NUDGES.get(feed.kind, Oracle.NUDGE))
-        for tensor, t, k, error, move in zip(self.tensors, exact, keras_outputs, errors, moves, strict=True):
-            jump = float("inf") if is_degenerate else self.jump
-            truth = self.truths.setdefault((tensor, feed.kind), Truth(unit_of(k.dtype), jump))
-            truth.add(t, k)
-            truth.keras_error = max(truth.keras_error, error)
-            truth.movement = max(truth.movement, move)
         fed = dict(zip(self.conversion.inputs, self._graph_inputs(arrays), strict=True))
+        references: list[_Reference] = []
         for optimizations, (session, logits) in self.sessions.items():
-            got = self._run(session, fed, logits, feed)
-            for tensor, t, k in zip(self.tensors, exact, keras_outputs, strict=True):
+            got, rounded = self._run(session, fed, logits, feed)
+            if not references or not _same(rounded, references[-1].rounded):
+                with rounding_as(model, rounded):
+                    references.append(self._reference(arrays, keras_outputs, rounded))
+                    if len(references) == 1:
+                        self._add_truth(arrays, feed, references[0])
+            reference = references[-1]
+            for tensor, t, k in zip(self.tensors, reference.exact, reference.keras, strict=True):
                 if tensor in got:
                     _check_type(tensor, got[tensor], k)
                     deviation = self.deviations.setdefault((tensor, feed.kind, optimizations), Deviation())
@@ -178,8 +206,32 @@ class _Check:
                     deviation.add(got[tensor], t, k, self.truths[tensor, feed.kind], tolerance)
         if feed.is_regular and len(self.examples) < EXAMPLES:
             graph_names = [output.name for output in self.conversion.model.graph.output]
-            outputs = dict(zip(graph_names, exact, strict=False))
-            self.examples.append(Example(feed.kind, fed, outputs, {}))
+            exact, moves = references[0].exact, [0.0] * len(references[0].exact)
+            if references[0].rounded:  # elsewhere, other numbers are rounded up or down
+                moves = self.oracle.movement(arrays, exact, OTHER_ROUNDING)
+            self.examples.append(Example(feed.kind, fed, dict(zip(graph_names, exact, strict=False)), {}))
+            self.example_moves.append(moves)
+
+    def _reference(self, arrays: Inputs, keras_outputs: list[np.ndarray], rounded: Inputs) -> _Reference:
+        if rounded:  # Keras rounds as the graph does, where either way is right
+            keras_outputs = self.evaluator(arrays)
+        exact, errors = self.oracle.truth(arrays, keras_outputs)
+        return _Reference(keras_outputs, exact, errors, rounded)
+
+    def _add_truth(self, arrays: Inputs, feed: Feed, reference: _Reference) -> None:
+        """Note how large the true values of a batch are, and how far Keras' own are from them."""
+        is_degenerate = feed.kind in NUDGES
+        moves = [0.0] * len(reference.exact)
+        if is_degenerate or feed.kind == OUT_OF_RANGE:
+            moves = self.oracle.movement(arrays, reference.exact, NUDGES.get(feed.kind, Oracle.NUDGE))
+        for tensor, t, k, error, move in zip(
+            self.tensors, reference.exact, reference.keras, reference.errors, moves, strict=True
+        ):
+            jump = float("inf") if is_degenerate else self.jump
+            truth = self.truths.setdefault((tensor, feed.kind), Truth(unit_of(k.dtype), jump))
+            truth.add(t, k)
+            truth.keras_error = max(truth.keras_error, error)
+            truth.movement = max(truth.movement, move)
 
     def _graph_inputs(self, arrays: Inputs) -> Inputs:
         nchw = self.conversion.options.input_layout == "nchw"
@@ -192,15 +244,17 @@ class _Check:
         fed: dict[str, np.ndarray],
         logits: list[int],
         feed: Feed,
-    ) -> dict[Tensor, np.ndarray]:
+    ) -> tuple[dict[Tensor, np.ndarray], Inputs]:
+        """The outputs and logits of a graph, and its rounded values."""
         names = self.conversion.outputs
         tensors = [*((name, OUTPUT) for name in names), *((names[index], LOGITS) for index in logits)]
         try:
-            return dict(zip(tensors, session.run(None, fed), strict=True))
+            values = session.run(None, fed)
+            return dict(zip(tensors, values, strict=False)), values[len(tensors) :]
         except Exception as error:  # onnxruntime's exceptions have no common base
             if feed.kind == OUT_OF_RANGE:  # where Keras takes an id that no embedding has, a runtime need not
                 self.notes.append(f"onnxruntime refuses inputs that are out of range: {_first_line(error)}")
-                return {}
+                return {}, []
             raise CheckError(
                 f"onnxruntime fails on {feed.kind} where Keras computes a result: {_first_line(error)}; nothing was "
                 "written"
@@ -242,11 +296,12 @@ class _Check:
         """The examples, with what each output may be off."""
         pooled = self._pooled()
         result = []
-        for example in self.examples:
+        for example, moves in zip(self.examples, self.example_moves, strict=True):
             allowed = {}
-            for graph_name, name in zip(example.outputs, self.conversion.outputs, strict=False):
+            for graph_name, name, move in zip(example.outputs, self.conversion.outputs, moves, strict=False):
                 truth = self.truths[(name, OUTPUT), example.kind]
-                allowed[graph_name] = (allowance(truth, pooled.get((name, OUTPUT), 0.0)), UNITS * truth.unit)
+                absolute = allowance(truth, pooled.get((name, OUTPUT), 0.0)) + FACTOR * move
+                allowed[graph_name] = (absolute, UNITS * truth.unit)
             result.append(replace(example, allowances=allowed))
         return result
 

@@ -15,6 +15,7 @@ keep their state. All of it is undone when the context ends.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -120,12 +121,19 @@ def in_float64(model: keras.Model, *, eager: bool = True) -> Iterator[None]:
             times as long in float64.
 
     Raises:
-        NotExact: a layer is quantized, so that its integers are part of what it computes.
+        NotExact: a quantized layer computes in another precision than float32, which is part of what it computes.
     """
     layers = [layer for layer in model._flatten_layers() if _is_float(layer.compute_dtype)]
-    quantized = next((layer for layer in layers if layer.quantization_mode is not None), None)
-    if quantized is not None:
-        raise NotExact(f"layer {quantized.name!r} is quantized to {quantized.quantization_mode}")
+    quantized = [layer for layer in layers if layer.quantization_mode is not None]
+    other = next((layer for layer in quantized if layer.compute_dtype != "float32"), None)
+    if other is not None:
+        raise NotExact(
+            f"layer {other.name!r} is quantized to {other.quantization_mode} and computes in {other.compute_dtype}"
+        )
+    new_policies = {id(layer): _quantized_in_float64(layer) for layer in quantized}
+    rounded = [
+        layer.bias for layer in quantized if layer.quantization_mode == "float8" and layer.bias is not None
+    ]
     policies = [(layer, layer._dtype_policy) for layer in layers]
     inputs = [
         (tensor, tensor.dtype)
@@ -137,10 +145,10 @@ def in_float64(model: keras.Model, *, eager: bool = True) -> Iterator[None]:
     float64 = keras.DTypePolicy("float64")
     try:
         for layer, _ in policies:
-            layer._dtype_policy = float64
+            layer._dtype_policy = new_policies.get(id(layer), float64)
         for tensor, _ in inputs:
             tensor._dtype = "float64"
-        with _backend_in_float64(eager), _Float64Scope(model.variables), AutocastScope("float64"):
+        with _backend_in_float64(eager), _Float64Scope(model.variables, rounded), AutocastScope("float64"):
             yield
     finally:
         for layer, policy in policies:
@@ -149,12 +157,24 @@ def in_float64(model: keras.Model, *, eager: bool = True) -> Iterator[None]:
             tensor._dtype = dtype
 
 
-class _Float64Scope(keras.StatelessScope):
-    """A scope in which floating-point variables read as float64."""
+def _quantized_in_float64(layer: Any) -> Any:
+    """The policy of a quantized layer, which keeps its mode, with float64 for float32."""
+    policy = layer._dtype_policy
+    policy = copy.copy(
+        policy[layer.path] if isinstance(policy, keras.dtype_policies.DTypePolicyMap) else policy
+    )
+    policy._compute_dtype = policy._variable_dtype = "float64"
+    return policy
 
-    def __init__(self, variables: list[Any]) -> None:
+
+class _Float64Scope(keras.StatelessScope):
+    """A scope in which floating-point variables read as float64, some after they have been rounded to bfloat16."""
+
+    def __init__(self, variables: list[Any], rounded: list[Any]) -> None:
         super().__init__()
         self._values = {id(v): v.value for v in variables if _is_float(v.dtype)}
+        # In mode float8, a layer that computes in float32 rounds its bias.
+        self._values |= {id(v): keras.ops.cast(v.value, "bfloat16") for v in rounded}
 
     def get_current_value(self, variable: Any) -> Any:
         """The variable's value in this scope; None: the variable's own."""
