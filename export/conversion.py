@@ -35,6 +35,7 @@ class Options:
             0..1 otherwise.
         class_names: a name for each class.
         fold: fold per-channel scales and shifts into neighbouring layers.
+        quantize: 'int8' to have `export_model` quantize the graph, where that pays; None to leave it in float32.
         lowerings: more lowerings, for this conversion only. They come before the default ones.
 
     Raises:
@@ -50,12 +51,15 @@ class Options:
     input_range: tuple[float, float] | None = None
     class_names: tuple[str, ...] | None = None
     fold: bool = True
+    quantize: Literal["int8"] | None = None
     lowerings: Registry | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         if self.opset is not None and not LOWEST_OPSET <= self.opset <= HIGHEST_OPSET:
             raise UserError(f"opset: expected {LOWEST_OPSET} to {HIGHEST_OPSET}, got {self.opset}")
+        if self.quantize not in (None, "int8"):
+            raise UserError(f"quantize: expected 'int8' or None, got {self.quantize!r}")
         if self.batch is not None and self.batch < 1:
             raise UserError(f"batch: expected 1 or more, got {self.batch}")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from export.parity import (
     parity_text,
     report_path,
 )
+from export.quantize import Quantized, check_quantizable, examples_of, quantize
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,14 @@ class Exported:
     Attributes:
         path: the ONNX file.
         conversion: the conversion.
-        parity: the result of the parity check.
+        parity: the result of the parity check, of the float32 graph.
+        quantized: what came of its quantization, if that was asked for.
     """
 
     path: Path
     conversion: Conversion
     parity: Parity
+    quantized: Quantized | None = None
 
 
 def export_model(
@@ -51,6 +55,7 @@ def export_model(
     atol: float | None = None,
     rtol: float | None = None,
     data: Inputs | None = None,
+    labels: np.ndarray | None = None,
     source: str = "seeded random data",
     report: Path | None = None,
     check: Path | None = None,
@@ -66,6 +71,7 @@ def export_model(
         atol: a stricter absolute tolerance than that of the parity check; None for its own.
         rtol: a stricter relative tolerance, likewise.
         data: an array for each input to check with, all of which is compared; None for seeded random inputs.
+        labels: the true class of each row of `data`, for the accuracy of a quantized graph; None: none are known.
         source: what the report calls the data.
         report: the JSON file for the parity report; None for NAME.parity.json beside the model.
         check: a file for some inputs and their exact outputs, with which `export.verify` repeats the check elsewhere;
@@ -78,6 +84,9 @@ def export_model(
         ParityError: the graph computes different values. Nothing was written.
     """
     path = Path(path)
+    to_int8 = options is not None and options.quantize is not None
+    if to_int8:
+        check_quantizable(model, data)
     conversion = convert(model, options)
     parity = check_parity(
         model,
@@ -96,12 +105,22 @@ def export_model(
             parity,
         )
     set_metadata(conversion.model, {"parity": parity_text(parity)})
+    quantized = quantize(model, conversion, data or [], labels) if to_int8 else None
+    record = as_json(conversion, parity)
+    examples = parity.examples
+    if quantized is not None:
+        record["quantization"] = quantized.as_json()
+    if quantized is not None and quantized.model is not None:
+        conversion = replace(conversion, model=quantized.model)
+        set_metadata(conversion.model, {"quantization": json.dumps(quantized.as_json())})
+        examples = examples_of(conversion.model, examples)
+        record["nodes"] = count_nodes(conversion.model)
     content = conversion.model.SerializeToString()
     write_whole(path, lambda temporary: temporary.write_bytes(content))
-    write_json(report or report_path(path), as_json(conversion, parity))
+    write_json(report or report_path(path), record)
     if check is not None:
-        write_evidence(check, parity.examples, parity.oracle)
-    return Exported(path, conversion, parity)
+        write_evidence(check, examples, parity.oracle)
+    return Exported(path, conversion, parity, quantized)
 
 
 def as_json(conversion: Conversion, parity: Parity) -> dict[str, Any]:

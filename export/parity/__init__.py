@@ -19,7 +19,7 @@ from export.parity.locate import first_layer_that_diverges
 from export.parity.oracle import Inputs
 from export.parity.plan import BATCHES
 from export.parity.report import Difference, Parity, first_divergence, parity_text, report_path
-from export.parity.user_data import load_check_data
+from export.parity.user_data import load_check_data, load_labels
 
 __all__ = [
     "BATCHES",
@@ -32,6 +32,7 @@ __all__ = [
     "first_divergence",
     "first_layer_that_diverges",
     "load_check_data",
+    "load_labels",
     "parity_text",
     "report_path",
 ]

@@ -15,7 +15,7 @@ from export.conversion import Conversion, Options
 from export.errors import CheckError, UserError
 from export.evidence import Example
 from export.parity.compare import FACTOR, UNITS, Deviation, Tolerance, Truth, allowance, jump_of, unit_of
-from export.parity.data import NUDGES, Source
+from export.parity.data import NUDGES, Source, graph_inputs
 from export.parity.evaluate import Evaluator, ReferenceEvaluator
 from export.parity.logits import with_logits
 from export.parity.memory import peak_memory
@@ -186,7 +186,7 @@ class _Check:
             raise
         if feed.optional and feed.is_regular and not computes(keras_outputs):
             return
-        fed = dict(zip(self.conversion.inputs, self._graph_inputs(arrays), strict=True))
+        fed = dict(zip(self.conversion.inputs, graph_inputs(arrays, self.conversion.options), strict=True))
         references: list[_Reference] = []
         for optimizations, (session, logits) in self.sessions.items():
             got, rounded = self._run(session, fed, logits, feed)
@@ -232,11 +232,6 @@ class _Check:
             truth.add(t, k)
             truth.keras_error = max(truth.keras_error, error)
             truth.movement = max(truth.movement, move)
-
-    def _graph_inputs(self, arrays: Inputs) -> Inputs:
-        nchw = self.conversion.options.input_layout == "nchw"
-        arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
-        return [np.ascontiguousarray(np.moveaxis(a, -1, 1)) if nchw and a.ndim >= 3 else a for a in arrays]
 
     def _run(
         self,

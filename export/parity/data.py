@@ -120,6 +120,13 @@ class Source:
         return array.astype(np.float32 if dtype == "bfloat16" else dtype)
 
 
+def graph_inputs(arrays: Inputs, options: Options) -> Inputs:
+    """Inputs as Keras has them, in the types and layouts that the graph has."""
+    nchw = options.input_layout == "nchw"
+    arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+    return [np.ascontiguousarray(np.moveaxis(a, -1, 1)) if nchw and a.ndim >= 3 else a for a in arrays]
+
+
 def _replaced(domain: Domain, input_range: tuple[float, float]) -> Domain:
     """The domain with the range that the user asked for; a vocabulary stays what it is."""
     if domain.kind == "numbers":
