@@ -6,6 +6,7 @@ domains.py   the domain of an input: pixels, ids of a vocabulary, strings, masks
 user_data.py the user's data, from a file
 evaluate.py  what Keras computes: the outputs, and what goes into a final softmax, sigmoid or argmax
 oracle.py    the same in float64, the truth; where that is impossible, an estimate by perturbation
+rounding.py  quantized models: the truth rounds as the graph does, where either way is right
 logits.py    the same values in the ONNX graph
 compare.py   the rule: how far the graph may be from the truth
 report.py    the result: a table, JSON
