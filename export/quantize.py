@@ -143,14 +143,18 @@ def quantize(
     }
     outputs = {name: [session.run(None, feed) for feed in evaluation] for name, session in sessions.items()}
     joined = {
-        name: [np.concatenate(arrays) for arrays in zip(*runs, strict=True)] for name, runs in outputs.items()
+        name: [
+            np.concatenate([np.atleast_1d(array) for array in arrays]) for arrays in zip(*runs, strict=True)
+        ]
+        for name, runs in outputs.items()
     }
     qualities = {name: judge(values, joined["float32"], labels) for name, values in joined.items()}
     times = _times(sessions, evaluation, conversion.options.batch)
-    name = min(candidates, key=lambda name: sum(np.log(medians[name]) for medians in times.values()))
-    before, after = qualities["float32"], qualities[name]
+    before = qualities["float32"]
+    accurate = [name for name in candidates if what_is_lost(before, qualities[name]) is None]
+    name = min(accurate or candidates, key=lambda x: sum(np.log(medians[x]) for medians in times.values()))
+    after, lost = qualities[name], what_is_lost(before, qualities[name])
     pairs = {batch: (medians["float32"], medians[name]) for batch, medians in times.items()}
-    lost = what_is_lost(before, after)
     is_faster = all(new < old for old, new in pairs.values())
     verdict = (
         f"int8 is {'faster' if is_faster else 'not faster here'}"

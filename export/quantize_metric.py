@@ -19,16 +19,18 @@ class Quality:
     """The metrics of a graph's outputs.
 
     Attributes:
-        accuracy: share of the labels that are met; None if there are no labels.
-        agreement: share of the classes that are those of the float32 graph; None if the output has no classes.
-        error: root mean square of the difference from the float32 graph, relative to the spread of its values.
-        max_abs: the largest difference.
+        accuracy: share of the labels that the first output meets; None if there are no labels.
+        agreement: share of the classes that are those of the float32 graph, of the worst output that has classes and no
+            labels; None if there is none.
+        error: root mean square of the difference from the float32 graph, relative to the spread of the values, of the
+            worst output.
+        error_without_classes: the same, of the worst output without classes.
     """
 
     accuracy: float | None
     agreement: float | None
     error: float
-    max_abs: float
+    error_without_classes: float
 
     def as_json(self) -> dict[str, Any]:
         """A dictionary for the report."""
@@ -36,18 +38,18 @@ class Quality:
 
     def compared_with(self, before: Quality) -> str:
         """The metrics, with those of the float32 graph where it has its own."""
-        error = f"error {100 * self.error:.2g} % of the outputs' spread"
-        if self.accuracy is not None and before.accuracy is not None:
-            return f"accuracy {100 * self.accuracy:.2f} % (float32: {100 * before.accuracy:.2f} %), {error}"
+        words = [f"error {100 * self.error:.2g} % of the outputs' spread"]
         if self.agreement is not None:
-            return f"{100 * self.agreement:.2f} % of the classes agree with float32, {error}"
-        return error
+            words.insert(0, f"{100 * self.agreement:.2f} % of the classes agree with float32")
+        if self.accuracy is not None and before.accuracy is not None:
+            words.insert(0, f"accuracy {100 * self.accuracy:.2f} % (float32: {100 * before.accuracy:.2f} %)")
+        return ", ".join(words)
 
 
 def judge(
     outputs: Sequence[np.ndarray], reference: Sequence[np.ndarray], labels: np.ndarray | None
 ) -> Quality:
-    """The metrics of a graph's outputs: classes of the first one, errors of all.
+    """The metrics of a graph's outputs.
 
     Args:
         outputs: the outputs.
@@ -57,42 +59,45 @@ def judge(
     Raises:
         UserError: the labels don't fit the output.
     """
-    has_labels = labels is not None
-    ours, theirs = (classes(values[0], is_certain=has_labels) for values in (outputs, reference))
-    accuracy = agreement = None
-    if labels is not None:
-        accuracy = float(np.mean(ours == _as_classes(labels, outputs[0].shape, ours)))
-    if ours is not None:
-        agreement = float(np.mean(ours == theirs))
-    pairs = [
-        (a.astype(np.float64), b.astype(np.float64))
-        for a, b in zip(outputs, reference, strict=True)
-        if b.dtype.kind == "f"
-    ]
-    errors = [_relative_error(a, b) for a, b in pairs]
-    largest = [float(np.max(np.abs(a - b), initial=0)) for a, b in pairs]
-    return Quality(accuracy, agreement, max(errors, default=0.0), max(largest, default=0.0))
+    accuracy, agreements = None, []
+    errors, without_classes = [0.0], [0.0]
+    for index, (ours, theirs) in enumerate(zip(outputs, reference, strict=True)):
+        has_labels = labels is not None and index == 0
+        found, expected = (classes(values, is_certain=has_labels) for values in (ours, theirs))
+        if labels is not None and index == 0:
+            accuracy = float(np.mean(found == _as_classes(labels, ours.shape, found)))
+        elif found is not None:
+            agreements.append(float(np.mean(found == expected)))
+        if theirs.dtype.kind == "f":
+            errors.append(_relative_error(ours.astype(np.float64), theirs.astype(np.float64)))
+            without_classes += errors[-1:] if found is None else []
+    agreement = min(agreements, default=None)
+    return Quality(accuracy, agreement, float(np.max(errors)), float(np.max(without_classes)))
 
 
 def what_is_lost(before: Quality, after: Quality) -> str | None:
     """What an int8 graph loses, in words, if that is too much; None if it is not."""
+    if not np.isfinite(after.error):
+        return "its outputs are not finite"
     if before.accuracy is not None and after.accuracy is not None:
         lost = before.accuracy - after.accuracy
-        return f"it loses {100 * lost:.2f} points of accuracy" if lost > LARGEST_LOSS else None
-    if after.agreement is not None:
-        differ = 1 - after.agreement
-        return f"{100 * differ:.2f} % of the classes change" if differ > LARGEST_LOSS else None
-    return "its error is too large" if after.error > LARGEST_ERROR else None
+        if lost > LARGEST_LOSS:
+            return f"it loses {100 * lost:.2f} points of accuracy"
+    if after.agreement is not None and 1 - after.agreement > LARGEST_LOSS:
+        return f"{100 - 100 * after.agreement:.2f} % of the classes change"
+    return "its error is too large" if after.error_without_classes > LARGEST_ERROR else None
 
 
 def classes(output: np.ndarray, *, is_certain: bool = False) -> np.ndarray | None:
     """The class that each row of scores says: the largest of several, or whether a single one is above its middle.
 
     Args:
-        output: the scores.
+        output: the scores; what is no floating-point number is a class itself.
         is_certain: a single number is a score, too, if it is no probability.
     """
-    if output.dtype.kind != "f" or output.ndim < 2:
+    if output.dtype.kind != "f":
+        return output
+    if output.ndim < 2:
         return None
     if output.shape[-1] > 1:
         return output.argmax(-1)
