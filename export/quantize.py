@@ -134,7 +134,7 @@ def quantize(
     calibrated, evaluated = _rows(calibration), _rows(evaluation)
     if labels is not None:
         labels = labels[parts[1]][:evaluated]
-    candidates, failure = _candidates(conversion.model, calibration)
+    candidates, failure = int8_graphs(conversion.model, calibration)
     if not candidates:
         return Quantized(None, failure, calibrated, evaluated)
     sessions = {
@@ -217,10 +217,10 @@ def _batches(
     ]
 
 
-def _candidates(
+def int8_graphs(
     model: onnx.ModelProto, calibration: Sequence[dict[str, np.ndarray]]
 ) -> tuple[dict[str, onnx.ModelProto], str]:
-    """The int8 graphs, or why there is none."""
+    """The int8 graphs of a float32 graph by what is quantized, calibrated with inputs; or why there is none."""
     found: dict[str, onnx.ModelProto] = {}
     failure = "int8 has no operator that this graph has"
     for name, operators in CANDIDATES.items():

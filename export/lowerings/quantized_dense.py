@@ -74,8 +74,8 @@ def _integer_product(g: Builder, layer: Any, equation: str, x: Tensor) -> Tensor
     is_grouped = not is_int8 and block_size(layer) is not None
     if quantizer is None or is_grouped:
         if is_int8 and isinstance(layer, layers.EinsumDense):  # its scale has the layout of the output
-            kernel = store(g, as_numpy(layer._kernel), "kernel").as_float(g)
-            y = einsum(g, equation, x, g.tensor(kernel, layer._kernel.shape))
+            codes = as_numpy(layer._kernel)
+            y = einsum(g, equation, x, g.tensor(store(g, codes, "kernel").as_float(g), codes.shape))
             return g.like(y, g.op("Div", y.value, g.weight(layer.kernel_scale, "scale")))
         return einsum(g, equation, x, _dequantized(g, layer))
     left, _, output = _letters(equation)
@@ -97,11 +97,11 @@ def _product_of_integers(g: Builder, equation: str, x: Tensor, codes: np.ndarray
     """An Einstein sum of integers: a matrix product, with transposes where the equation has none."""
     left, right, output = _letters(equation)
     kernel = store(g, codes, "kernel")
-    if set(left) & set(right) & set(output):  # a product for each index of an axis
-        return einsum(g, equation, x, g.tensor(kernel.as_float(g), codes.shape))
     summed = [letter for letter in left if letter in right]
     kept = [letter for letter in left if letter not in right]
     new = [letter for letter in right if letter not in left]
+    if not summed or not kept or sorted(output) != sorted((*kept, *new)):  # no product of two matrices
+        return einsum(g, equation, x, g.tensor(kernel.as_float(g), codes.shape))
     sizes: dict[str, int | None] = {
         **dict(zip(right, codes.shape, strict=True)),
         **dict(zip(left, x.shape, strict=True)),

@@ -61,6 +61,10 @@ def permuted() -> keras.Model:
     return functional((5, 12), L.EinsumDense("abc,cd->adb", output_shape=(8, 5)))
 
 
+def summed_over_positions() -> keras.Model:
+    return functional((5, 12), L.EinsumDense("abc,cd->ad", output_shape=(9,)))
+
+
 def kernel_for_each_position() -> keras.Model:
     return functional((5, 12), L.EinsumDense("abc,bcd->abd", output_shape=(5, 9)))
 
@@ -95,7 +99,7 @@ def test_degenerate_inputs(mode: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("make", [heads, sequence, permuted, kernel_for_each_position])
+@pytest.mark.parametrize("make", [heads, sequence, permuted, kernel_for_each_position, summed_over_positions])
 def test_other_layers(make: Callable[[], keras.Model], mode: str) -> None:
     checked(quantized(make(), **MODES[mode]))
 
