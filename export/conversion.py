@@ -41,6 +41,7 @@ class Options:
             list or a dict of them; see `export.interface.with_inputs`. None: those that it was called on.
         float16: write large weights in float16. `export_model` does that once the graph has passed the parity check;
             `convert` alone leaves them in float32.
+        quantize: 'int8' to have `export_model` quantize the graph, where that pays; None to leave it in float32.
         lowerings: more lowerings, for this conversion only. They come before the default ones.
 
     Raises:
@@ -60,6 +61,7 @@ class Options:
     fold: bool = True
     inputs: Any = None
     float16: bool = False
+    quantize: Literal["int8"] | None = None
     lowerings: Registry | None = None
 
     def __post_init__(self, portable: bool) -> None:
@@ -76,6 +78,10 @@ class Options:
         for name, layout in (("input_layout", self.input_layout), ("output_layout", self.output_layout)):
             if layout not in LAYOUTS:
                 raise UserError(f"{name}: expected {' or '.join(LAYOUTS)}, got {layout!r}")
+        if self.quantize not in (None, "int8"):
+            raise UserError(f"quantize: expected 'int8' or None, got {self.quantize!r}")
+        if self.quantize is not None and self.float16:
+            raise UserError("quantize: expected either int8 or float16 weights, got both; choose one")
         if self.batch is not None and self.batch < 1:
             raise UserError(f"batch: expected 1 or more, got {self.batch}")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from export.parity import (
     report_path,
 )
 from export.parity.rounding import Rounding
+from export.quantize import Quantized, check_quantizable, examples_of, quantize
 from export.weights_file import write_model
 
 
@@ -39,9 +41,10 @@ class Exported:
     Attributes:
         path: the ONNX file.
         conversion: the conversion.
-        parity: the result of the parity check.
+        parity: the result of the parity check, of the float32 graph.
         files: the ONNX file, and that of its weights if the model is larger than 2 GB.
         rounding: what rounding the weights to float16 changed; None if they were not.
+        quantized: what came of its quantization, if that was asked for.
     """
 
     path: Path
@@ -49,6 +52,7 @@ class Exported:
     parity: Parity
     files: list[Path]
     rounding: Rounding | None = None
+    quantized: Quantized | None = None
 
 
 def export_model(
@@ -59,6 +63,7 @@ def export_model(
     atol: float | None = None,
     rtol: float | None = None,
     data: Inputs | None = None,
+    labels: np.ndarray | None = None,
     source: str = "seeded random data",
     report: Path | None = None,
     check: Path | None = None,
@@ -74,6 +79,7 @@ def export_model(
         atol: a stricter absolute tolerance than that of the parity check; None for its own.
         rtol: a stricter relative tolerance, likewise.
         data: an array for each input to check with, all of which is compared; None for seeded random inputs.
+        labels: the true class of each row of `data`, for the accuracy of a quantized graph; None: none are known.
         source: what the report calls the data.
         report: the JSON file for the parity report; None for NAME.parity.json beside the model.
         check: a file for some inputs and their exact outputs, with which `export.verify` repeats the check elsewhere;
@@ -88,6 +94,9 @@ def export_model(
     """
     path = Path(path)
     model = with_inputs(model, options.inputs if options else None)
+    to_int8 = options is not None and options.quantize is not None
+    if to_int8:
+        check_quantizable(model, data)
     conversion = convert(model, options)
     parity = check_parity(
         model,
@@ -105,23 +114,32 @@ def export_model(
             f"was written; {advice(model, conversion, parity)}",
             parity,
         )
-    examples, oracle, rounding = parity.examples, parity.oracle, None
+    examples, oracle, rounding, quantized = parity.examples, parity.oracle, None, None
+    record = as_json(conversion, parity)
+    set_metadata(conversion.proto, {"parity": parity_text(parity)})
     if conversion.options.float16:
         conversion, rounding = with_float16_weights(model, conversion, parity, data=data, quick=quick)
         examples, oracle = rounding.examples, "the graph with its weights rounded to float16, in float32"
-    set_metadata(conversion.proto, {"parity": parity_text(parity)})
+        record["float16_weights"] = rounding.as_json()
+    if to_int8:
+        quantized = quantize(model, conversion, data or [], labels)
+        record["quantization"] = quantized.as_json()
+    if quantized is not None and quantized.model is not None:
+        conversion = replace(conversion, proto=quantized.model)
+        set_metadata(conversion.proto, {"quantization": json.dumps(quantized.as_json())})
+        examples = examples_of(conversion.proto, examples)
+        record["nodes"] = count_nodes(conversion.proto)
     files = write_model(path, conversion.proto, conversion.weights)
-    write_json(report or report_path(path), as_json(conversion, parity, rounding))
+    write_json(report or report_path(path), record)
     if check is not None:
         write_evidence(check, examples, oracle)
-    return Exported(path, conversion, parity, files, rounding)
+    return Exported(path, conversion, parity, files, rounding, quantized)
 
 
-def as_json(conversion: Conversion, parity: Parity, rounding: Rounding | None = None) -> dict[str, Any]:
-    """The parity report: the metrics, how the graph was made, and what float16 weights changed."""
+def as_json(conversion: Conversion, parity: Parity) -> dict[str, Any]:
+    """The parity report: the metrics, and how the graph was made."""
     return {
         **parity.as_json(),
-        **({} if rounding is None else {"float16_weights": rounding.as_json()}),
         "route": conversion.route,
         "route_reason": conversion.reason,
         "opset": conversion.opset,

@@ -22,7 +22,7 @@ from export.keras_graph import (
     traced,
 )
 from export.lowerings.operands import cast
-from export.lowerings.registry import LoweringFunction, Registry
+from export.lowerings.registry import QUANTIZED, LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
 from export.precision import NotExact, in_precision, other_policies
 from export.recorded import Recorded
@@ -102,19 +102,12 @@ class _ModelLowering:
             kwargs = with_masks(layer, args, kwargs)
         if isinstance(layer, keras.Model) and has_graph(layer):
             return self.nested_model(g, layer, args, kwargs)
-        mode = getattr(layer, "quantization_mode", None)
-        if mode is not None:
-            # It rounds its inputs to integers, which amplifies the rounding of what precedes it: all of the model has
-            # to round as TensorFlow does.
-            raise Unsupported(
-                f"layer {g.name!r} ({type(layer).__name__}): it is quantized to {mode}; export the model before it is "
-                "quantized"
-            )
+        is_quantized = getattr(layer, "quantization_mode", None) is not None
         try:
-            outputs = self.layer(g, layer, args, kwargs)
+            outputs = (self.quantized if is_quantized else self.layer)(g, layer, args, kwargs)
         except Unsupported as error:
             named = Unsupported(f"layer {g.name!r} ({type(layer).__name__}): {error}")
-            if self.single_layers is None:
+            if self.single_layers is None or is_quantized:
                 raise named from error
             outputs = self.single_layers.convert(g, layer, args, kwargs, named)
         masks = [x.mask for x in outputs]
@@ -154,6 +147,14 @@ class _ModelLowering:
         if not lowering.own_outputs:
             outputs = _as_declared(g, outputs)
         return [with_mask(x, None) for x in outputs]
+
+    def quantized(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
+        """Lower a call of a quantized layer, by its own lowering alone: its `call` is not what it computes."""
+        if QUANTIZED.find(layer) is None:
+            raise Unsupported(
+                f"it is quantized to {layer.quantization_mode}; export the model before it is quantized"
+            )
+        return replace(self, registries=[QUANTIZED]).layer(g, layer, args, kwargs)
 
     def traced(self, g: Builder, layer: Any, args: Any, kwargs: Any) -> list[Tensor]:
         """Lower a layer without a lowering by the operations that its `call` consists of."""

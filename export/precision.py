@@ -18,6 +18,7 @@ keep their state. All of it is undone when the context ends.
 from __future__ import annotations
 
 import contextlib
+import copy
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +33,7 @@ from export.errors import reason_of
 from export.random_numbers import fixed_numbers, random_numbers_of
 
 # Variables, and the values that they have in place of their own.
-Weights = Sequence[tuple[Any, np.ndarray]]
+Weights = Sequence[tuple[Any, Any]]
 
 
 class NotExact(Exception):
@@ -62,12 +63,16 @@ def in_precision(
         weights: variables that have other values meanwhile.
 
     Raises:
-        NotExact: a layer is quantized, so that its integers are part of what it computes.
+        NotExact: a quantized layer computes in another precision than float32, which is part of what it computes.
     """
     layers = [layer for layer in model._flatten_layers() if is_float(layer.compute_dtype)]
-    quantized = next((layer for layer in layers if layer.quantization_mode is not None), None)
-    if quantized is not None:
-        raise NotExact(f"layer {quantized.name!r} is quantized to {quantized.quantization_mode}")
+    quantized = [layer for layer in layers if layer.quantization_mode is not None]
+    other = next((layer for layer in quantized if layer.compute_dtype != "float32"), None)
+    if other is not None:
+        raise NotExact(
+            f"layer {other.name!r} is quantized to {other.quantization_mode} and computes in {other.compute_dtype}"
+        )
+    of_quantized = {id(layer): _quantized_policy(layer, dtype) for layer in quantized}
     policies = [(layer, layer._dtype_policy) for layer in layers]
     inputs = [
         (tensor, tensor.dtype)
@@ -86,12 +91,15 @@ def in_precision(
     policy = keras.DTypePolicy(dtype)
     try:
         for layer, _ in policies:
-            layer._dtype_policy = policy
+            layer._dtype_policy = of_quantized.get(id(layer), policy)
         for tensor, _ in inputs:
             tensor._dtype = dtype
         for layer, name, value in constants:
             vars(layer)[name] = keras.ops.cast(value, dtype)
-        scope = _PrecisionScope(model.variables, dtype, weights)
+        # In mode float8, a layer that computes in float32 rounds its bias.
+        biases = [x.bias for x in quantized if x.quantization_mode == "float8" and x.bias is not None]
+        rounded = [(bias, keras.ops.cast(bias.value, "bfloat16")) for bias in biases]
+        scope = _PrecisionScope(model.variables, dtype, [*rounded, *weights])
         with _backend(eager, wide=dtype == "float64"), scope, AutocastScope(dtype), _casts_to(dtype):
             yield
     finally:
@@ -101,6 +109,15 @@ def in_precision(
             tensor._dtype = own
         for layer, name, value in constants:
             vars(layer)[name] = value
+
+
+def _quantized_policy(layer: Any, dtype: str) -> Any:
+    """The policy of a quantized layer, which keeps its mode, in another precision."""
+    policy = layer._dtype_policy
+    is_map = isinstance(policy, keras.dtype_policies.DTypePolicyMap)
+    policy = copy.copy(policy[layer.path] if is_map else policy)
+    policy._compute_dtype = policy._variable_dtype = dtype
+    return policy
 
 
 def evaluate_in(
@@ -165,7 +182,8 @@ def _casts_to(target: str) -> Iterator[None]:
     original = keras.ops.cast
 
     def cast(x: Any, dtype: Any) -> Any:
-        return original(x, target if is_float(keras.backend.standardize_dtype(dtype)) else dtype)
+        asked_for = keras.backend.standardize_dtype(dtype)
+        return original(x, target if is_float(asked_for) and "float8" not in asked_for else dtype)
 
     inner = (sys.modules.get(f"keras.src.ops{name}") for name in ("", ".core"))
     modules = [module for module in (keras.ops, *inner) if isinstance(module, ModuleType)]

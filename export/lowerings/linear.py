@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
@@ -116,31 +117,64 @@ def _matrix_product(
     if len(args) != 2:
         return None
     first, second = args
-    if isinstance(first, Tensor) and isinstance(second, Tensor):
-        return _batched_product(g, terms, output, [first, second], shape)
-    if isinstance(first, Tensor):
-        return _product_with_constant(g, terms, output, first, np.asarray(second, np.float32), shape)
-    return None
+    if not isinstance(first, Tensor):
+        return None
+    product = None
+    if isinstance(second, Tensor):
+        product = _batched_product(g, terms, output, [first, second], shape)
+        if None in second.shape:
+            return product
+    return product or product_with_matrix(g, terms, output, first, second, shape)
 
 
-def _product_with_constant(
-    g: Builder, terms: list[str], output: str, x: Tensor, kernel: np.ndarray, shape: Shape
+def _float_product(g: Builder, x: ir.Value, matrix: ir.Value) -> ir.Value:
+    return g.op("MatMul", x, matrix)
+
+
+def product_with_matrix(
+    g: Builder,
+    terms: Sequence[str],
+    output: str,
+    x: Tensor,
+    kernel: Argument,
+    shape: Shape,
+    multiply: Callable[[Builder, ir.Value, ir.Value], ir.Value] = _float_product,
 ) -> Tensor | None:
-    """`x` times a constant matrix, if the summed axes are the last of `x` and the other axes stay as they are."""
+    """`x` times a matrix, if the summed axes are the last of `x` and the other axes stay as they are.
+
+    Args:
+        g: the builder.
+        terms: letters of the axes of `x` and of the kernel.
+        output: letters of the result's axes.
+        x: the left operand.
+        kernel: the right operand, a constant or a tensor of known shape.
+        shape: shape of the result.
+        multiply: writes the product of two values, the second of which is a matrix.
+    """
     left, right = terms
     summed = [letter for letter in left if letter in right]
     kept, new = left[: len(left) - len(summed)], [letter for letter in right if letter not in summed]
     if not summed or not kept or left != kept + "".join(summed) or output != kept + "".join(new):
         return None
-    matrix = np.transpose(kernel, [right.index(letter) for letter in (*summed, *new)])  # (summed..., new...)
-    rows = math.prod(matrix.shape[: len(summed)])
+    order = [right.index(letter) for letter in (*summed, *new)]
+    of_kernel = kernel.shape if isinstance(kernel, Tensor) else np.shape(kernel)
+    sizes = [of_kernel[axis] or 0 for axis in order]
+    rows, columns = math.prod(sizes[: len(summed)]), math.prod(sizes[len(summed) :])
     value = x.value
     if len(summed) > 1:
         value = _with_last_axes(g, value, x, len(kept), (rows,))
-    value = g.op("MatMul", value, g.weight(matrix.reshape(rows, -1), "kernel"))
+    value = multiply(g, value, _matrix(g, kernel, order, (rows, columns)))
     if len(new) != 1:
         value = _with_last_axes(g, value, x, len(kept), shape[len(kept) :])
     return g.tensor(value, shape)
+
+
+def _matrix(g: Builder, kernel: Argument, order: list[int], shape: tuple[int, int]) -> ir.Value:
+    """A kernel with its axes in another order, as a matrix."""
+    if not isinstance(kernel, Tensor):
+        return g.weight(np.transpose(np.asarray(kernel, np.float32), order).reshape(shape), "kernel")
+    value = g.transpose(kernel.value, kernel.shape, order)
+    return value if len(order) == 2 else g.reshape(value, shape)
 
 
 def _with_last_axes(g: Builder, value: ir.Value, x: Tensor, kept: int, last: Shape) -> ir.Value:

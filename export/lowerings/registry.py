@@ -119,6 +119,10 @@ DEFAULT = Registry()
 register_lowering = DEFAULT.register_lowering
 register_operation = DEFAULT.register_operation
 
+# A quantized layer computes something else than its class says: it has a lowering of its own.
+QUANTIZED = Registry()
+register_quantized = QUANTIZED.register_lowering
+
 # Functions whose operation has a shorter name.
 _ABBREVIATED = {
     "batch_normalization": "batch_norm",

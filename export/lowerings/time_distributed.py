@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from export.builder import Builder, Tensor
+from export.errors import UserError
 from export.lowerings.registry import register_lowering
 from export.lowerings.sizes import reshape_to, sizes_of
 
@@ -18,6 +19,12 @@ layers = keras.layers
 def lower_time_distributed(g: Builder, layer: Any, x: Tensor, mask: Tensor | None = None) -> Tensor:
     """The layer on all steps at once: batch and time become one axis."""
     inner = layer.layer
+    if inner.quantization_mode is not None:
+        raise UserError(
+            f"layer {g.name!r} (TimeDistributed): expected a layer in float32 within it, got one that is quantized to "
+            f"{inner.quantization_mode}, which Keras runs as if it were not; quantize the model with filters= that "
+            "leave it out"
+        )
     options = {}
     if mask is not None and "mask" in inspect.signature(inner.call).parameters:
         options["mask"] = _merged(g, mask)

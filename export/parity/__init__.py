@@ -6,6 +6,7 @@ domains.py   the domain of an input: pixels, ids of a vocabulary, strings, masks
 user_data.py the user's data, from a file
 evaluate.py  what Keras computes: the outputs, and what goes into a final softmax, sigmoid or argmax
 oracle.py    the same in float64, the truth, and in float32; where that is impossible, an estimate by perturbation
+quantized_rounding.py  quantized models: the truth rounds as the graph does, where either way is right
 logits.py    the same values in the ONNX graph
 compare.py   the rule: how far the graph may be from the truth
 findings.py  what has been found of each output, and the verdicts
@@ -21,7 +22,7 @@ from export.parity.locate import first_layer_that_diverges
 from export.parity.oracle import Inputs
 from export.parity.plan import BATCHES
 from export.parity.report import Difference, Parity, first_divergence, parity_text, report_path
-from export.parity.user_data import load_check_data
+from export.parity.user_data import load_check_data, load_labels
 
 __all__ = [
     "BATCHES",
@@ -34,6 +35,7 @@ __all__ = [
     "first_divergence",
     "first_layer_that_diverges",
     "load_check_data",
+    "load_labels",
     "parity_text",
     "report_path",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,6 +25,7 @@ from export.parity.logits import with_logits
 from export.parity.memory import peak_memory
 from export.parity.oracle import Inputs, Oracle
 from export.parity.plan import BATCHES, OUT_OF_RANGE, QUICK_BATCHES, Feed, computes, plan
+from export.parity.quantized_rounding import rounding_as, rounds_inputs, with_rounded_values
 from export.parity.random_numbers import random_outputs, with_fixed_numbers
 from export.parity.report import LOGITS, OUTPUT, Parity
 from export.precision import other_policies
@@ -33,6 +35,8 @@ from export.weights_file import open_graph
 Progress = Callable[[int, int], None]
 INDICES = (onnx.TensorProto.INT32, onnx.TensorProto.INT64)  # the types of what an ArgMax returns
 EXAMPLES = 3  # how many batches are kept for a comparison elsewhere
+# By how much inputs change, relatively, to see how far outputs of a quantized model move where it rounds otherwise.
+OTHER_ROUNDING = 2.0**-12
 
 
 def check_parity(
@@ -79,11 +83,10 @@ def check_parity(
     feeds = plan(model, source_of_inputs, evaluator, sizes, quick=quick)
     if data is not None:
         _run_keras(evaluator, feeds[0], model)  # tells whether the model has logits
-    proto, weights = conversion.proto, conversion.weights
-    with with_fixed_numbers(proto):
-        with with_logits(proto, evaluator.heads) as logits:
-            with_logits_session = open_graph(proto, weights, optimize=False)
-        optimized = open_graph(proto, weights)
+    with with_fixed_numbers(conversion.proto):
+        with with_logits(conversion.proto, evaluator.heads) as logits:
+            with_logits_session = _open(model, conversion, optimize=False)
+        optimized = _open(model, conversion, optimize=True)
     check = _Check(
         conversion,
         evaluator,
@@ -91,7 +94,7 @@ def check_parity(
         Findings(Tolerance(atol, rtol, by_size=reference is not None)),
         {"off": (with_logits_session, logits), "on": (optimized, [])},
     )
-    if random_outputs(proto):
+    if random_outputs(conversion.proto):
         check.findings.notes.append("random numbers were replaced by fixed ones, in Keras and in the graph")
     done, total = 0, sum(feed.rows for feed in feeds)
     policies = other_policies(model)
@@ -118,6 +121,12 @@ def check_parity(
     )
 
 
+def _open(model: keras.Model, conversion: Conversion, *, optimize: bool) -> onnxruntime.InferenceSession:
+    """A session whose last outputs are the rounded values of a quantized model."""
+    with with_rounded_values(conversion.proto) if rounds_inputs(model) else contextlib.nullcontext():
+        return open_graph(conversion.proto, conversion.weights, optimize=optimize)
+
+
 def _run_keras(evaluator: Evaluator | ReferenceEvaluator, feed: Feed, model: keras.Model) -> list[np.ndarray]:
     try:
         return evaluator(feed.make())
@@ -126,6 +135,29 @@ def _run_keras(evaluator: Evaluator | ReferenceEvaluator, feed: Feed, model: ker
             f"model {model.name!r}: expected inputs that Keras can run, but it fails on {feed.kind} of the data: "
             f"{reason_of(error)}"
         ) from error
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What the outputs of a graph are compared with on one batch.
+
+    Attributes:
+        keras: the outputs and logits of Keras in its own precision.
+        in_float32: those of Keras in float32.
+        exact: the true ones.
+        errors: what is to be added to the errors of Keras.
+        rounded: the rounded values of the graph that they follow.
+    """
+
+    keras: Inputs
+    in_float32: Inputs
+    exact: Inputs
+    errors: list[float]
+    rounded: Inputs
+
+
+def _same(one: Inputs, other: Inputs) -> bool:
+    return len(one) == len(other) and all(map(np.array_equal, one, other))
 
 
 @dataclass
@@ -138,6 +170,7 @@ class _Check:
     findings: Findings
     sessions: Mapping[str, tuple[onnxruntime.InferenceSession, list[int]]]
     examples: list[Example] = field(default_factory=list)
+    example_moves: list[list[float]] = field(default_factory=list)
     dtypes: dict[Tensor, str] = field(default_factory=dict)
     own_error: float = 0.0
 
@@ -172,10 +205,16 @@ class _Check:
                 for x, (_, kind) in zip(keras_outputs, self.tensors, strict=True)
             )
             self.dtypes = dict(zip(self.tensors, names, strict=True))
-        exact, in_float32 = self._add_truths(feed, arrays, keras_outputs)
         fed = dict(zip(self.conversion.inputs, graph_inputs(self.conversion, arrays), strict=True))
+        references: list[_Reference] = []
         for optimizations, (session, logits) in self.sessions.items():
-            got = self._run(session, fed, logits, feed)
+            got, rounded = self._run(session, fed, logits, feed)
+            if not references or not _same(rounded, references[-1].rounded):
+                with rounding_as(model, rounded):
+                    references.append(self._reference(arrays, keras_outputs, rounded))
+                    if len(references) == 1:
+                        self._add_truths(feed, arrays, references[0])
+            exact, in_float32 = references[-1].exact, references[-1].in_float32
             for tensor, t, k, own in zip(self.tensors, exact, in_float32, keras_outputs, strict=True):
                 if tensor in got:
                     _check_type(tensor, got[tensor], own)
@@ -183,10 +222,14 @@ class _Check:
         if feed.is_regular and len(self.examples) < EXAMPLES:
             graph_names = [output.name for output in self.conversion.proto.graph.output]
             random = random_outputs(self.conversion.proto)
+            exact, moves = references[0].exact, [0.0] * len(references[0].exact)
+            if references[0].rounded:  # elsewhere, other numbers are rounded up or down
+                moves = self.oracle.movement(arrays, exact, OTHER_ROUNDING)
             in_graph = [to_graph(x, self.conversion.options.output_layout) for x in exact]
             outputs = {name: x for name, x in zip(graph_names, in_graph, strict=False) if name not in random}
             if outputs:
                 self.examples.append(Example(feed.kind, fed, outputs, {}))
+                self.example_moves.append(moves)
 
     def _keras_output(self, tensor: Tensor, array: np.ndarray) -> np.ndarray:
         """An output of the graph, or its logits, in Keras' layout. What goes into an ArgMax has that layout."""
@@ -194,23 +237,28 @@ class _Check:
         is_index = kind == LOGITS and name in self.indices
         return array if is_index else to_keras(array, self.conversion.options.output_layout)
 
-    def _add_truths(self, feed: Feed, arrays: Inputs, keras_outputs: Inputs) -> tuple[Inputs, Inputs]:
-        """The true outputs, and those of Keras in float32; add them to what is known."""
+    def _reference(self, arrays: Inputs, keras_outputs: Inputs, rounded: Inputs) -> _Reference:
+        if rounded:  # Keras rounds as the graph does, where either way is right
+            keras_outputs = self.evaluator(arrays)
         in_float32 = self.oracle.in_float32(arrays, keras_outputs)
         exact, errors = self.oracle.truth(arrays, in_float32)
-        moves = [0.0] * len(exact)
-        if feed.kind in NUDGES or feed.kind == OUT_OF_RANGE:
-            moves = self.oracle.movement(arrays, exact, NUDGES.get(feed.kind, self.oracle.nudge))
-        if feed.is_regular:
-            self.own_error = max(self.own_error, *map(_largest_difference, keras_outputs, exact))
         exact, in_float32 = (
             [in_range(x, self.dtypes[tensor]) for tensor, x in zip(self.tensors, values, strict=True)]
             for values in (exact, in_float32)
         )
-        batch = zip(self.tensors, exact, in_float32, errors, moves, strict=True)
+        return _Reference(keras_outputs, in_float32, exact, errors, rounded)
+
+    def _add_truths(self, feed: Feed, arrays: Inputs, reference: _Reference) -> None:
+        """Note how large the true values of a batch are, and how far Keras' own are from them."""
+        moves = [0.0] * len(reference.exact)
+        if feed.kind in NUDGES or feed.kind == OUT_OF_RANGE:
+            moves = self.oracle.movement(arrays, reference.exact, NUDGES.get(feed.kind, self.oracle.nudge))
+        if feed.is_regular:
+            errors = map(_largest_difference, reference.keras, reference.exact)
+            self.own_error = max(self.own_error, *errors)
+        batch = zip(self.tensors, reference.exact, reference.in_float32, reference.errors, moves, strict=True)
         for tensor, t, k, error, move in batch:
             self.findings.add_truth(tensor, feed.kind, self.dtypes[tensor], t, k, error, move)
-        return exact, in_float32
 
     def _run(
         self,
@@ -218,18 +266,21 @@ class _Check:
         fed: dict[str, np.ndarray],
         logits: list[int],
         feed: Feed,
-    ) -> dict[Tensor, np.ndarray]:
+    ) -> tuple[dict[Tensor, np.ndarray], Inputs]:
+        """The outputs and logits of a graph, and its rounded values."""
         names = self.conversion.outputs
         tensors = [*((name, OUTPUT) for name in names), *((names[index], LOGITS) for index in logits)]
         try:
-            pairs = zip(tensors, session.run(None, fed), strict=True)
-            return {tensor: self._keras_output(tensor, array) for tensor, array in pairs}
+            values = session.run(None, fed)
+            pairs = zip(tensors, values, strict=False)
+            rounded = values[len(tensors) :]
+            return {tensor: self._keras_output(tensor, array) for tensor, array in pairs}, rounded
         except Exception as error:  # onnxruntime's exceptions have no common base
             if feed.kind == OUT_OF_RANGE:  # where Keras takes an id that no embedding has, a runtime need not
                 self.findings.notes.append(
                     f"onnxruntime refuses inputs that are out of range: {reason_of(error)}"
                 )
-                return {}
+                return {}, []
             raise CheckError(
                 f"onnxruntime fails on {feed.kind} where Keras computes a result: {reason_of(error)}; nothing was "
                 "written"
@@ -238,11 +289,10 @@ class _Check:
     def judged_examples(self) -> list[Example]:
         """The examples, with what each output may be off."""
         result = []
-        for example in self.examples:
-            names = [output.name for output in self.conversion.proto.graph.output]
-            allowed = dict(
-                zip(names, self.findings.allowances(example.kind, self.conversion.outputs), strict=False)
-            )
+        names = [output.name for output in self.conversion.proto.graph.output]
+        for example, moves in zip(self.examples, self.example_moves, strict=True):
+            found = self.findings.allowances(example.kind, self.conversion.outputs, moves)
+            allowed = dict(zip(names, found, strict=False))
             result.append(replace(example, allowances={name: allowed[name] for name in example.outputs}))
         return result
 

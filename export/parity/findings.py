@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from export.errors import CheckError
-from export.parity.compare import JUMP, ROUNDING, UNIT, UNITS, Deviation, Tolerance, Truth, allowance
+from export.parity.compare import FACTOR, JUMP, ROUNDING, UNIT, UNITS, Deviation, Tolerance, Truth, allowance
 from export.parity.data import NUDGES
 from export.parity.plan import OUT_OF_RANGE
 from export.parity.report import OUTPUT, Difference
@@ -97,14 +97,22 @@ class Findings:
                 self.notes.append(f"{name!r} was not judged on {why_not}")
         return result
 
-    def allowances(self, kind: str, outputs: Sequence[str]) -> list[tuple[float, float]]:
-        """For each output, a and b: on inputs of this kind, a value may be off by a + b |true value|."""
+    def allowances(
+        self, kind: str, outputs: Sequence[str], movements: Sequence[float]
+    ) -> list[tuple[float, float]]:
+        """For each output, a and b: on inputs of this kind, a value may be off by a + b |true value|.
+
+        Args:
+            kind: the kind of inputs.
+            outputs: the names of the outputs.
+            movements: how far each moves where a runtime rounds otherwise.
+        """
         pooled = self._pooled()
         result = []
-        for name in outputs:
+        for name, movement in zip(outputs, movements, strict=False):
             truth = self.truths[(name, OUTPUT), kind]
             relative, least = ROUNDING.get(truth.dtype, (0.0, 0.0))
-            absolute = allowance(truth, pooled.get((name, OUTPUT), 0.0))
+            absolute = allowance(truth, pooled.get((name, OUTPUT), 0.0)) + FACTOR * movement
             result.append((absolute + least, UNITS * UNIT + relative))
         return result
 

@@ -51,3 +51,25 @@ def load_check_data(path: str, model: keras.Model) -> Inputs:
             )
         result.append(array)
     return result
+
+
+def load_labels(path: str, rows: int) -> np.ndarray | None:
+    """The true classes in a .npz file, its array y_test, y or labels; None if it has none of them.
+
+    Args:
+        path: the file.
+        rows: how many rows the inputs in it have.
+
+    Raises:
+        UserError: the file can't be read, or has labels for another number of rows.
+    """
+    found = read_npz(path, lambda names: [name for name in ("y_test", "y", "labels") if name in names][:1])
+    if not found:
+        return None
+    labels = found[0]
+    if labels.ndim == 0 or len(labels) != rows or labels.dtype.kind not in "buif":
+        raise UserError(
+            f"{path}: expected labels for {rows:,} rows, numbers of shape ({rows}, ...), got {labels.dtype} "
+            f"{labels.shape}"
+        )
+    return labels

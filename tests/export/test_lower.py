@@ -231,12 +231,15 @@ def test_lowering_that_fails_is_unsupported() -> None:
         lower(functional((3,), L.ReLU(name="one")), mine)
 
 
-def test_quantized_layer_is_unsupported() -> None:
-    # It rounds its inputs to 8 bits, which a product with its weights alone doesn't.
-    model = functional((8,), L.Dense(4, name="one"))
-    model.quantize("int8")
+class OwnDense(L.Dense):  # type: ignore[name-defined]
+    pass
+
+
+def test_quantized_layer_of_an_own_class_is_unsupported() -> None:
+    model = functional((8,), OwnDense(4, name="one"))
+    model.layers[1].quantize("int8", type_check=False)
     with pytest.raises(
-        Unsupported, match=r"layer 'one' \(Dense\): it is quantized to int8; export the model before"
+        Unsupported, match=r"layer 'one' \(OwnDense\): it is quantized to int8; export the model before"
     ):
         lower(model)
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from export.precision import NotExact, evaluate_in, in_precision, other_policies
+from export.precision import evaluate_in, in_precision, other_policies
 from tests.export.helpers import functional
 
 L = keras.layers
@@ -23,13 +23,6 @@ def test_all_is_undone() -> None:
     assert [layer.compute_dtype for layer in model.layers] == ["float32", "float32", "float16"]
     assert inner.inputs[0].dtype == "float32"
     np.testing.assert_array_equal(model(X).numpy(), before)
-
-
-def test_a_quantized_layer_has_no_float64() -> None:
-    model = functional((6,), L.Dense(4))
-    model.quantize("int8")
-    with pytest.raises(NotExact, match="is quantized to int8"), in_precision(model, "float64"):
-        pass
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs Keras on TensorFlow")

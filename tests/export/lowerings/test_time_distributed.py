@@ -6,7 +6,9 @@ from typing import Any
 import keras
 import pytest
 
-from tests.export.helpers import kinds
+from export.convert import convert
+from export.errors import UserError
+from tests.export.helpers import functional, kinds
 from tests.export.lowerings.recurrence import exact, masks, numbers, series
 
 L = keras.layers
@@ -35,3 +37,12 @@ def test_mask_goes_on_to_the_next_layer() -> None:
     x, mask = series(), keras.Input((6,), dtype="bool")
     y = L.TimeDistributed(L.Dense(3))(x, mask=mask)
     exact([x, mask], L.LSTM(2)(y), [numbers(24, 6, 5), masks()])
+
+
+def test_a_quantized_layer_within_is_refused() -> None:
+    model = functional((6, 5), L.TimeDistributed(L.Dense(3), name="each"))
+    model.get_layer("each").layer.quantize("int8")
+    with pytest.raises(
+        UserError, match=r"layer 'each' \(TimeDistributed\): expected a layer in float32 within"
+    ):
+        convert(model)

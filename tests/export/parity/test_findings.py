@@ -34,12 +34,12 @@ def test_errors_of_the_kind_with_the_most_rows_count_for_all_regular_kinds() -> 
     allowed = {d.data: d.allowance for d in findings.differences()}
     assert allowed["batch 1"] == pytest.approx(4 * 2e-5 + 32 * U * size)
     assert allowed["constant"] == pytest.approx(32 * U * size)
-    assert findings.allowances("batch 1", ["y"]) == [(pytest.approx(allowed["batch 1"]), 32 * U)]
+    assert findings.allowances("batch 1", ["y"], [0.0]) == [(pytest.approx(allowed["batch 1"]), 32 * U)]
 
 
 def test_allowances_of_an_output_in_float16() -> None:
     findings = add(Findings(Tolerance()), "batch 1", [3.0, 4.0], dtype="float16")
-    [(a, b)] = findings.allowances("batch 1", ["y"])
+    [(a, b)] = findings.allowances("batch 1", ["y"], [0.0])
     assert (a, b) == (pytest.approx(32 * U * np.sqrt(12.5) + 2.0**-25), 32 * U + 2.0**-11)
 
 

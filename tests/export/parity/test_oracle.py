@@ -9,6 +9,7 @@ import pytest
 
 from export.parity.evaluate import Evaluator
 from export.parity.oracle import Oracle
+from export.precision import NotExact, in_precision
 from tests.export.helpers import functional, randomize
 
 L = keras.layers
@@ -91,6 +92,33 @@ def test_adapted_preprocessing_layers() -> None:
     model = randomize(keras.Model(inputs, L.Dense(2)(encoded)))
     ids = np.array([[7, 9], [9, 5]])
     np.testing.assert_allclose(exactly(model, ids), model(ids).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_quantized_layer_rounds_in_float64_too() -> None:
+    model = functional((6,), L.Dense(4))
+    model.quantize("int8")
+    layer, x = model.layers[1], X[:, :6].astype(np.float64)
+    scale = 127 / (np.abs(x).max(-1, keepdims=True) + 1e-7)
+    product = np.round(x * scale) @ layer.kernel.numpy().astype(np.float64)
+    expected = product / (scale * layer.kernel_scale.numpy().astype(np.float64)) + layer.bias.numpy()
+    np.testing.assert_allclose(exactly(model, X), expected, rtol=1e-12, atol=1e-14)
+    assert layer.dtype_policy.name == "int8_from_float32"
+
+
+def test_the_bias_of_a_float8_layer_is_rounded_as_in_float32() -> None:
+    model = functional((6,), L.Dense(4))
+    model.quantize("float8")
+    bias = keras.ops.cast(keras.ops.cast(model.layers[1].bias, "bfloat16"), "float64")
+    np.testing.assert_allclose(exactly(model, 0 * X)[0], bias, rtol=1e-12, atol=0)
+
+
+def test_a_quantized_layer_in_bfloat16_has_no_float64() -> None:
+    model = functional((6,), L.Dense(4, dtype="int8_from_mixed_bfloat16"))
+    with (
+        pytest.raises(NotExact, match="is quantized to int8 and computes in bfloat16"),
+        in_precision(model, "float64"),
+    ):
+        pass
 
 
 def test_how_far_outputs_move() -> None:

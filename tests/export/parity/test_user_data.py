@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from export.convert import convert
-from export.parity import check_parity, load_check_data
+from export.errors import UserError
+from export.parity import check_parity, load_check_data, load_labels
 from kerasnorm import build_cnn
 from tests.export.helpers import randomize
 
@@ -45,3 +46,21 @@ def test_check_data_that_cannot_be_used(tmp_path: Path, arrays: dict, message: s
     np.savez(tmp_path / "data.npz", **arrays)
     with pytest.raises(ValueError, match=message):
         load_check_data(str(tmp_path / "data.npz"), build_cnn("bn"))
+
+
+def test_labels(tmp_path: Path) -> None:
+    path = str(tmp_path / "data.npz")
+    np.savez(path, x=np.zeros((3, 2)), y=np.arange(3))
+    assert load_labels(path, 3).tolist() == [0, 1, 2]  # type: ignore[union-attr]
+    np.savez(path, x_test=np.zeros((3, 2)), y=np.arange(5), y_test=np.arange(3))
+    assert load_labels(path, 3).tolist() == [0, 1, 2]  # type: ignore[union-attr]
+    np.savez(path, x=np.zeros((3, 2)))
+    assert load_labels(path, 3) is None
+
+
+@pytest.mark.parametrize("labels", [np.arange(4), np.array(1), np.array(["a", "b", "c"])])
+def test_labels_that_cannot_be_used(tmp_path: Path, labels: np.ndarray) -> None:
+    path = str(tmp_path / "data.npz")
+    np.savez(path, x=np.zeros((3, 2)), y=labels)
+    with pytest.raises(UserError, match=r"expected labels for 3 rows, numbers of shape \(3, ...\), got"):
+        load_labels(path, 3)
