@@ -19,7 +19,7 @@ Tensor = tuple[str, str]  # the name of an output; OUTPUT or LOGITS
 GROWTH = 8.0
 # Keras' own error, relative to an output, above which a degenerate input says nothing of the graph: each of dozens of
 # normalizations may multiply the rounding of the preceding ones.
-CHAOTIC = 0.1
+CHAOTIC = 0.01
 # Share of the numbers of an output that may be off in float32, as at a step, before a float64 model is refused.
 NEEDS_FLOAT64 = 0.01
 
