@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.command import Parser, import_tensorflow_quietly, run
+from export.command import Parser, import_keras_quietly, run
 from export.errors import CheckError, UserError
 from export.progress import ProgressLine
 from export.terminal import escape
@@ -101,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"{path}: expected a file name in an existing folder; choose another with -o")
     if not Path(arguments.model).exists():
         raise UserError(f"{arguments.model}: expected a Keras model, found no such file")
-    import_tensorflow_quietly()
+    import_keras_quietly()
 
     from export.convert import Options
     from export.custom_code import import_code

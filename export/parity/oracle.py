@@ -6,7 +6,8 @@ Within `in_float64(model)` every layer computes in float64. Three things are nee
 2. each floating-point variable reads as float64 (the cast is exact): its value through a `keras.StatelessScope`, its
    dtype through Keras' `AutocastScope`. Values are cast when they are read, so that the model is never held twice.
    Writes, those of stateful layers, are dropped;
-3. the inputs of models within wrappers are no longer cast back to float32. JAX has to be allowed 64 bits besides.
+3. the inputs of models within wrappers are no longer cast back to float32;
+4. Keras' promotion of dtypes keeps 64 bits, which it does on TensorFlow alone. JAX has to be allowed 64 bits besides.
 
 Nothing is copied: custom layers without `get_config`, subclassed models, adapted preprocessing layers and lookup tables
 keep their state. All of it is undone when the context ends.
@@ -21,7 +22,8 @@ from typing import Any, Protocol
 
 import keras
 import numpy as np
-from keras.src.backend import AutocastScope  # Keras has no public name for it
+from keras.src.backend import AutocastScope  # Keras has no public name for it, nor for the next
+from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 
 Inputs = list[np.ndarray]
 
@@ -165,24 +167,21 @@ class _Float64Scope(keras.StatelessScope):
 
 @contextlib.contextmanager
 def _backend_in_float64(eager: bool) -> Iterator[None]:
-    """Let JAX use 64-bit numbers, and TensorFlow run its functions eagerly or not."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    """Let Keras and JAX use 64-bit numbers, and TensorFlow run its functions eagerly or not."""
+    with contextlib.ExitStack() as stack:
+        stack.callback(BIT64_TO_BIT32_DTYPE.update, dict(BIT64_TO_BIT32_DTYPE))
+        BIT64_TO_BIT32_DTYPE.update({name: name for name in ("float64", "int64")})
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
 
-        before = tf.config.functions_run_eagerly()
-        tf.config.run_functions_eagerly(eager)
-        try:
-            yield
-        finally:
-            tf.config.run_functions_eagerly(before)
-    elif keras.backend.backend() == "jax":
-        import jax
+            stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
+            tf.config.run_functions_eagerly(eager)
+        elif keras.backend.backend() == "jax":
+            import jax
 
-        # JAX moved the context manager in 0.8.
-        where = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
-        with where.enable_x64(True):
-            yield
-    else:
+            # JAX moved the context manager in 0.8.
+            where = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+            stack.enter_context(where.enable_x64(True))
         yield
 
 
