@@ -26,6 +26,11 @@ def parser() -> argparse.ArgumentParser:
         "model", metavar="MODEL.keras", help="a Keras model: a .keras or .h5 file, or a SavedModel of Keras 2"
     )
     parser.add_argument(
+        "--config",
+        metavar="MODEL.json",
+        help="the file that model.to_json() was written to, for a MODEL.weights.h5 with weights alone",
+    )
+    parser.add_argument(
         "--import",
         dest="code",
         action="append",
@@ -126,7 +131,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         custom_objects |= import_code(code)
     if arguments.unsafe:
         print(escape(f"warning: --unsafe runs the code in {arguments.model}"), file=sys.stderr)
-    model = load_model(arguments.model, custom_objects=custom_objects, unsafe=arguments.unsafe)
+    model = load_model(
+        arguments.model, config=arguments.config, custom_objects=custom_objects, unsafe=arguments.unsafe
+    )
     data = load_check_data(arguments.check_data, model) if arguments.check_data else None
     source = arguments.check_data or "seeded random data"
     how: dict[str, Any] = {
