@@ -205,7 +205,7 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
         Unsupported: the function computes something without `keras.ops`, or needs the size of a dynamic dimension.
     """
     try:
-        with _variables_defer_to_symbols(), symbolic_sizes():
+        with _variables_defer_to_symbols(), _jax_defers_to_symbols(), symbolic_sizes():
             outputs = function(*args, **kwargs)
     except Unsupported:  # of a function that a lowering composes
         raise
@@ -217,6 +217,24 @@ def traced(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) -
         for node in _nodes_before(outputs):
             with contextlib.suppress(ValueError):
                 node.operation._inbound_nodes.remove(node)
+
+
+@contextlib.contextmanager
+def _jax_defers_to_symbols() -> Iterator[None]:
+    """Make `array * symbol` compute `symbol.__rmul__(array)` for arrays of JAX.
+
+    JAX asks for `__jax_array__`, where `keras.KerasTensor` raises an error. Without it, JAX leaves the operation to the
+    symbol, as the other backends do. The caller holds a lock.
+    """
+    found = vars(keras.KerasTensor).get("__jax_array__")
+    if found is None or keras.backend.backend() != "jax":
+        yield
+        return
+    del keras.KerasTensor.__jax_array__
+    try:
+        yield
+    finally:
+        keras.KerasTensor.__jax_array__ = found
 
 
 def function_of(inputs: Sequence[keras.KerasTensor], outputs: Any) -> Any:

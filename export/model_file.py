@@ -110,7 +110,13 @@ def read_json(path: Path) -> str:
         text = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path}: expected the configuration of a Keras model: {error.strerror}") from error
-    return _one_spelling(path, text)
+    config = _one_spelling(path, text)
+    if "module" not in json.loads(config):
+        raise UserError(
+            f"{path}: expected the configuration of a Keras 3 model, got another one; if Keras 2 wrote it, save the "
+            "whole model there with model.save('MODEL.h5')"
+        )
+    return config
 
 
 def _one_spelling(path: Path, text: str | bytes) -> str:
