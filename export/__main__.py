@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.command import Parser, import_tensorflow_quietly, run
+from export.command import Parser, import_keras_quietly, run
 from export.errors import CheckError, UserError
 from export.layout import LAYOUTS
 from export.progress import ProgressLine
@@ -26,6 +26,11 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "model", metavar="MODEL.keras", help="a Keras model: a .keras or .h5 file, or a SavedModel of Keras 2"
+    )
+    parser.add_argument(
+        "--config",
+        metavar="MODEL.json",
+        help="the file that model.to_json() was written to, for a MODEL.weights.h5 with weights alone",
     )
     parser.add_argument(
         "--import",
@@ -137,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"{path}: expected a file name in an existing folder; choose another with -o")
     if not Path(arguments.model).exists():
         raise UserError(f"{arguments.model}: expected a Keras model, found no such file")
-    import_tensorflow_quietly()
+    import_keras_quietly()
 
     from export.convert import Options
     from export.custom_code import import_code
@@ -167,7 +172,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         custom_objects |= import_code(code)
     if arguments.unsafe:
         print(escape(f"warning: --unsafe runs the code in {arguments.model}"), file=sys.stderr)
-    model = load_model(arguments.model, custom_objects=custom_objects, unsafe=arguments.unsafe)
+    model = load_model(
+        arguments.model, config=arguments.config, custom_objects=custom_objects, unsafe=arguments.unsafe
+    )
     model = with_inputs(model, options.inputs)
     data = load_check_data(arguments.check_data, model) if arguments.check_data else None
     source = arguments.check_data or "seeded random data"

@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from export.errors import OpsetTooLow, Unsupported
+from export.keras_values import as_numpy
 from export.onnx_graph import Attribute, add_constant
 from export.passes.internal import affine
 
@@ -160,7 +161,7 @@ class Builder:
 
     def weight(self, variable: Any, name: str = "weight") -> ir.Value:
         """Add a Keras variable, or an array, as a float32 constant."""
-        return self.constant(np.asarray(variable, np.float32), name)
+        return self.constant(as_numpy(variable).astype(np.float32), name)
 
     def unique_name(self, kind: str) -> str:
         """A name for a node or a constant of this call: 'LAYER/KIND', numbered from the second one."""

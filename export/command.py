@@ -1,4 +1,4 @@
-"""The plumbing of every command line: one-line errors, exit codes and a quiet start of TensorFlow.
+"""The plumbing of every command line: one-line errors, exit codes and a quiet start of Keras.
 
 Standard library only, so that a command that serves a model on a small machine can use it.
 
@@ -9,10 +9,11 @@ Every code but 0 comes with one line on stderr.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn
 
 from export.errors import CheckError, KerasnormError, UserError
@@ -22,6 +23,7 @@ __all__ = [
     "CheckError",
     "Parser",
     "UserError",
+    "import_keras_quietly",
     "import_tensorflow_quietly",
     "run",
     "set_tensorflow_environment",
@@ -82,23 +84,48 @@ def set_tensorflow_environment() -> None:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 
-def import_tensorflow_quietly() -> None:
-    """Import TensorFlow without the log lines that it writes to stderr as it starts.
+def import_keras_quietly() -> None:
+    """Import Keras with its backend, without the log lines that TensorFlow writes to stderr as it starts.
 
-    C++ code writes them before it reads its log level, so only redirecting the file descriptor stops them. They
-    are shown if the import fails.
+    Raises:
+        UserError: the backend can't be imported.
     """
     set_tensorflow_environment()
-    if "tensorflow" in sys.modules:
-        return
+    try:
+        with _without_log_lines():
+            import keras
+    except (ImportError, ValueError) as error:  # Keras raises ValueError for a name that is no backend's
+        raise UserError(
+            "KERAS_BACKEND: expected an installed backend of Keras (tensorflow, jax or torch), got "
+            f"{os.environ.get('KERAS_BACKEND') or 'none, which means tensorflow'}: {error}; install it, or set "
+            "KERAS_BACKEND to another"
+        ) from error
+    if keras.backend.backend() == "tensorflow":
+        import_tensorflow_quietly()
+
+
+def import_tensorflow_quietly() -> None:
+    """Import TensorFlow without the log lines that it writes to stderr as it starts."""
+    set_tensorflow_environment()
+    with _without_log_lines():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()  # the search for a GPU logs, too
+
+
+@contextlib.contextmanager
+def _without_log_lines() -> Iterator[None]:
+    """Hold back what is written to stderr, until the context ends; show it if the context raises.
+
+    TensorFlow's C++ code writes log lines before it reads its log level, so only redirecting the file descriptor stops
+    them.
+    """
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as held_back:
         os.dup2(held_back.fileno(), 2)
         try:
-            import tensorflow as tf
-
-            tf.config.list_physical_devices()  # the search for a GPU logs, too
+            yield
         except Exception:
             os.dup2(stderr, 2)
             held_back.seek(0)

@@ -50,6 +50,24 @@ def _deferring(original: Callable[[Any, Any], Any], name: str) -> Callable[[Any,
     return operate
 
 
+@contextlib.contextmanager
+def jax_defers_to_symbols() -> Iterator[None]:
+    """Make `array * symbol` compute `symbol.__rmul__(array)` for arrays of JAX.
+
+    JAX asks for `__jax_array__`, where `keras.KerasTensor` raises an error. Without it, JAX leaves the operation to the
+    symbol, as the other backends do.
+    """
+    found = vars(keras.KerasTensor).get("__jax_array__")
+    if found is None or keras.backend.backend() != "jax":
+        yield
+        return
+    del keras.KerasTensor.__jax_array__
+    try:
+        yield
+    finally:
+        keras.KerasTensor.__jax_array__ = found
+
+
 def class_of_constants() -> Any:
     """The class of a backend's tensors that defines their operators."""
     kind = type(keras.ops.convert_to_tensor(0))

@@ -42,11 +42,14 @@ def read_member(path: Path, name: str) -> bytes:
     """Read a member of a `.keras` archive, once the size of all of them has been checked.
 
     Raises:
-        UserError: the archive unpacks to more than its size justifies.
-        KeyError: it has no such member.
+        UserError: the archive has no such member, or unpacks to more than its size justifies.
     """
     with open_zip(path) as archive:
         check_size(path, "unpacked data", sum(member.file_size for member in archive.infolist()))
+        if name not in archive.namelist():
+            raise UserError(
+                f"{path}: expected a .keras archive with a {name}, got one without; save the model again"
+            )
         return archive.read(name)
 
 

@@ -15,7 +15,7 @@ import keras
 from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next two
 from keras.src.models.functional import Functional
 
-from export.deferring import backends_are_operations, constants_defer_to_symbols
+from export.deferring import backends_are_operations, constants_defer_to_symbols, jax_defers_to_symbols
 from export.errors import Unsupported, reason_of
 from export.random_numbers import random_numbers_of, recorded_by
 from export.recorded import Recorded
@@ -212,6 +212,7 @@ def trace(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) ->
     with contextlib.ExitStack() as stack:
         for context in (
             constants_defer_to_symbols(),
+            jax_defers_to_symbols(),
             backends_are_operations(),
             symbolic_sizes(),
             random_numbers,

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,15 @@ import keras
 from export.custom_code import missing_names
 from export.errors import UserError
 from export.hdf5 import open_hdf5
-from export.model_file import is_keras_2, read_config
+from export.model_file import (
+    check_weights_alone,
+    is_keras_2,
+    newer_version,
+    one_line,
+    read_config,
+    read_json,
+    weights_file,
+)
 from export.variables import check_variables
 
 # The layers of this project that a file can name, and the modules that register them with Keras.
@@ -24,18 +35,24 @@ OWN_LAYERS = {
     "kerasnorm>SizedCall": "export.keras2.sized_call",
     "kerasnorm>hard_sigmoid_of_keras_2": "export.keras2.hard_sigmoid",
 }
+RANDOM_WEIGHTS = "retain their freshly-initialized weights"  # what Keras warns of, and goes on
 
 
 def load_model(
-    path: str | os.PathLike[str], *, custom_objects: Mapping[str, Any] | None = None, unsafe: bool = False
+    path: str | os.PathLike[str],
+    *,
+    config: str | os.PathLike[str] | None = None,
+    custom_objects: Mapping[str, Any] | None = None,
+    unsafe: bool = False,
 ) -> keras.Model:
-    """Load a `.keras` or `.h5` file in Keras' safe mode, which runs no code that the file brings along.
+    """Load a model in Keras' safe mode, which runs no code that the file brings along.
 
     Models that Keras 2 saved, with or without layers of tensorflow-addons, are read by `export.keras2`, which lists the
     layers that it replaced on stderr.
 
     Args:
-        path: the file.
+        path: a `.keras` or `.h5` file, or a folder that `model.save(..., zipped=False)` wrote.
+        config: for weights alone, which `model.save_weights` wrote: the file that `model.to_json()` was written to.
         custom_objects: the custom classes and functions of the model by name, if they are not registered with Keras.
         unsafe: run the code of Lambda layers in the file, which can do anything that a program can.
 
@@ -44,47 +61,93 @@ def load_model(
             Lambda or a custom layer), or declares more data than its size justifies.
     """
     path = Path(path)
-    if path.is_dir():
-        if not is_keras_2(path):
-            raise UserError(
-                f"{path}: expected a .keras or .h5 file, or a SavedModel of Keras 2, got another folder"
-            )
+    if config is not None:
+        check_weights_alone(path)
+        text = read_json(Path(config))
+    elif path.is_dir() and is_keras_2(path):
         return _load_keras_2(path, custom_objects, unsafe)
-    config = read_config(path)
-    if is_keras_2(path):
-        return _load_keras_2(path, custom_objects, unsafe)
+    else:
+        text = read_config(path)
+        if is_keras_2(path):
+            return _load_keras_2(path, custom_objects, unsafe)
     for name, module in OWN_LAYERS.items():
-        if name in config:
+        if name in text:
             importlib.import_module(module)
+    source = _Source(path, text, config is not None, dict(custom_objects or {}), not unsafe)
     try:
-        with open_hdf5(path):
+        with open_hdf5(weights_file(path)):
             pass  # the weights have been checked; Keras opens the file itself
-        check_variables(path, lambda: _build(path, config, custom_objects, not unsafe))
-        model = _load(path, custom_objects, not unsafe)
+        check_variables(weights_file(path), source.build)
+        with warnings.catch_warnings(record=True) as caught:
+            model = source.load()
+        _check_warnings(caught, path)
     except UserError:
         raise
     except Exception as error:  # Keras, h5py, json and zipfile raise whatever a bad file provokes
         raise UserError(
-            f"{path}: expected a Keras model that can be loaded in safe mode: {_reason(error, config)}"
+            f"{path}: expected a Keras model that can be loaded in safe mode: {_reason(error, text)}"
+            f"{newer_version(path)}"
         ) from error
     if not isinstance(model, keras.Model):
         raise UserError(f"{path}: expected a Keras model, got {type(model).__name__}")
     return model
 
 
-def _build(path: Path, config: str, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> object:
-    """Build the model of a file; for a `.h5` file, whose configuration may be Keras 2's, load its weights, too."""
-    if path.suffix != ".keras":
-        return _load(path, custom_objects, safe_mode)
-    return keras.saving.deserialize_keras_object(
-        _without_state(json.loads(config)), custom_objects=dict(custom_objects or {}), safe_mode=safe_mode
-    )
+@dataclass(frozen=True)
+class _Source:
+    """Where a model comes from: a file or folder, and its configuration, which may have been in another file."""
+
+    path: Path
+    config: str
+    weights_alone: bool
+    custom_objects: dict[str, Any]
+    safe_mode: bool
+
+    def build(self) -> object:
+        """Build the model; for a `.h5` file, whose configuration may be Keras 2's, load its weights, too."""
+        if self.path.suffix in (".h5", ".hdf5") and not self.weights_alone:
+            return self.load()
+        return self._deserialize(_without_state(json.loads(self.config)))
+
+    def load(self) -> object:
+        """Build the model and load its weights."""
+        if not self.weights_alone:
+            return keras.models.load_model(
+                self.path, custom_objects=self.custom_objects, compile=False, safe_mode=self.safe_mode
+            )
+        model = self._deserialize({**json.loads(self.config), "compile_config": None})
+        if isinstance(model, keras.Model):
+            model.load_weights(self.path)
+            _check_count(model, self.path)
+        return model
+
+    def _deserialize(self, config: Any) -> object:
+        return keras.saving.deserialize_keras_object(
+            config, custom_objects=self.custom_objects, safe_mode=self.safe_mode
+        )
 
 
-def _load(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: bool) -> object:
-    return keras.models.load_model(
-        path, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=safe_mode
-    )
+def _check_warnings(caught: Sequence[warnings.WarningMessage], path: Path) -> None:
+    """Repeat Keras' warnings, unless one says that the model has random weights."""
+    for warning in caught:
+        if RANDOM_WEIGHTS in str(warning.message):
+            raise UserError(
+                f"{path}: expected all weights of the model, got none for the layers in nested lists, which earlier "
+                "versions of Keras did not save; save the trained model again with this version"
+            )
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def _check_count(model: keras.Model, path: Path) -> None:
+    """Check that the file has no weights of other layers, which Keras would not read."""
+    sizes: list[int] = []
+    with open_hdf5(path) as file:
+        file.get("layers", {}).visititems(lambda _, item: sizes.append(getattr(item, "size", 0)))
+    expected = sum(math.prod(variable.shape) for variable in model.variables)
+    if sum(sizes) > expected:
+        raise UserError(
+            f"{path}: expected the weights of the model in the configuration, {expected:,} numbers, got {sum(sizes):,}"
+        )
 
 
 def _without_state(config: Any) -> Any:
@@ -102,7 +165,7 @@ def _load_keras_2(path: Path, custom_objects: Mapping[str, Any] | None, unsafe: 
 
 
 def _reason(error: Exception, config: str) -> str:
-    text = " ".join(str(error).split())
+    text = one_line(error)
     if "lambda" in text.lower():
         return (
             "it has a Lambda layer, whose code is not run; build the model without it and save it again, or give "
@@ -111,4 +174,5 @@ def _reason(error: Exception, config: str) -> str:
     if "Could not locate" in text or "Unknown layer" in text:
         names = ", ".join(missing_names(config)) or text[:200]
         return f"it needs code that Keras does not have: {names}; name the Python file with --import my_layers.py"
-    return text[:300]
+    # Keras wraps an error for each object that an object is in; the last is about what is wrong.
+    return text.rsplit("Exception encountered: ", 1)[-1][:300]

@@ -21,6 +21,7 @@ from export.keras_graph import (
     interpret,
     traced,
 )
+from export.keras_values import as_numpy, is_tensor
 from export.lowerings.operands import cast
 from export.lowerings.registry import QUANTIZED, LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
@@ -91,6 +92,7 @@ class _ModelLowering:
 
     def call(self, g: Builder, layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
         """Lower one call of a layer, an operation or a nested model."""
+        args, kwargs = keras.tree.map_structure(lambda x: as_numpy(x) if is_tensor(x) else x, (args, kwargs))
         if kwargs.get("training") and not _trains_by_default(layer):
             # Another route doesn't help: the parity check can't compare what is random.
             raise UserError(

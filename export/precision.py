@@ -7,7 +7,8 @@ Within `in_precision(model, dtype)` every layer computes in `dtype`. Five things
    `AutocastScope`. Values are cast when they are read, so that the model is never held twice. Writes, those of stateful
    layers, are dropped;
 3. so do the tensors that layers keep as attributes, such as the mean of a Normalization;
-4. the inputs of models within wrappers are no longer cast back. JAX has to be allowed 64 bits besides;
+4. the inputs of models within wrappers are no longer cast back. Keras' promotion of dtypes keeps 64 bits, which it does
+   on TensorFlow alone, and JAX has to be allowed them;
 5. `keras.ops.cast` from one floating-point type to another gives `dtype`: a custom layer that says
    `ops.cast(x, "float16")` doesn't round.
 
@@ -27,7 +28,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend import AutocastScope  # Keras has no public name for it
+from keras.src.backend import AutocastScope  # Keras has no public name for it, nor for the next
+from keras.src.backend.common.dtypes import BIT64_TO_BIT32_DTYPE
 
 from export.errors import reason_of
 from export.random_numbers import fixed_numbers, random_numbers_of
@@ -199,24 +201,22 @@ def _casts_to(target: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _backend(eager: bool, wide: bool) -> Iterator[None]:
-    """Let JAX use 64-bit numbers if `wide`, and TensorFlow run its functions eagerly or not."""
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
+    """Let Keras and JAX use 64-bit numbers if `wide`, and TensorFlow run its functions eagerly or not."""
+    with contextlib.ExitStack() as stack:
+        if wide:
+            stack.callback(BIT64_TO_BIT32_DTYPE.update, dict(BIT64_TO_BIT32_DTYPE))
+            BIT64_TO_BIT32_DTYPE.update({name: name for name in ("float64", "int64")})
+        if keras.backend.backend() == "tensorflow":
+            import tensorflow as tf
 
-        before = tf.config.functions_run_eagerly()
-        tf.config.run_functions_eagerly(eager)
-        try:
-            yield
-        finally:
-            tf.config.run_functions_eagerly(before)
-    elif keras.backend.backend() == "jax" and wide:
-        import jax
+            stack.callback(tf.config.run_functions_eagerly, tf.config.functions_run_eagerly())
+            tf.config.run_functions_eagerly(eager)
+        elif keras.backend.backend() == "jax" and wide:
+            import jax
 
-        # JAX moved the context manager in 0.8.
-        where = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
-        with where.enable_x64(True):
-            yield
-    else:
+            # JAX moved the context manager in 0.8.
+            where = jax if hasattr(jax, "enable_x64") else importlib.import_module("jax.experimental")
+            stack.enter_context(where.enable_x64(True))
         yield
 
 

@@ -36,7 +36,10 @@ def convert_by_tf2onnx(
         UserError: tf2onnx can't convert the model.
     """
     if keras.backend.backend() != "tensorflow":
-        raise UserError(f"tf2onnx: expected Keras on TensorFlow, got {keras.backend.backend()}; {reason}")
+        raise UserError(
+            f"expected Keras on TensorFlow for the tf2onnx route, got {keras.backend.backend()}; use "
+            f"KERAS_BACKEND=tensorflow ({reason})"
+        )
     import tensorflow as tf
     import tf2onnx
 

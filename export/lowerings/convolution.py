@@ -10,6 +10,7 @@ import numpy as np
 
 from export.builder import Array, Builder, Shape, Tensor
 from export.errors import Unsupported
+from export.keras_values import as_numpy
 from export.lowerings.activation import activate
 from export.lowerings.operands import Argument
 from export.lowerings.registry import register_lowering, register_operation
@@ -128,7 +129,7 @@ def spatial_sizes(kernel: Kernel) -> list[int]:
 def onnx_kernel(g: Builder, kernel: Argument) -> Kernel:
     """(..., a, b) -> (b, a, ...): a convolution's inputs and outputs, or a transposed one's outputs and inputs."""
     if not isinstance(kernel, Tensor):
-        return np.moveaxis(np.asarray(kernel), (-1, -2), (0, 1))
+        return np.moveaxis(as_numpy(kernel), (-1, -2), (0, 1))
     last = kernel.rank - 1
     order = (last, last - 1, *range(last - 1))
     value = g.transpose(g.keras_layout(kernel).value, kernel.shape, order)
@@ -138,7 +139,7 @@ def onnx_kernel(g: Builder, kernel: Argument) -> Kernel:
 def onnx_depthwise_kernel(g: Builder, kernel: Argument) -> Kernel:
     """(..., in, multiplier) -> (in * multiplier, 1, ...), with the multiplier running fastest as in Keras."""
     if not isinstance(kernel, Tensor):
-        moved = np.moveaxis(np.asarray(kernel), (-2, -1), (0, 1))
+        moved = np.moveaxis(as_numpy(kernel), (-2, -1), (0, 1))
         return moved.reshape(-1, 1, *moved.shape[2:])
     *sizes, channels, multiplier = kernel.shape
     if channels is None or multiplier is None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from export.builder import Builder, Shape, Tensor, is_float
 from export.errors import Unsupported
+from export.keras_values import as_numpy
 from export.lowerings.activation import activate
 from export.lowerings.operands import (
     Argument,
@@ -29,7 +30,7 @@ layers = keras.layers
 @register_lowering(layers.Dense, any_layout=True)
 def lower_dense(g: Builder, layer: keras.layers.Dense, x: Tensor) -> Tensor:
     """X W + b along the last axis: a Gemm, a 1x1 convolution in channels-first layout, or a MatMul."""
-    x, kernel = as_float(g, x), np.asarray(layer.kernel, np.float32)
+    x, kernel = as_float(g, x), as_numpy(layer.kernel).astype(np.float32)
     bias = g.weight(layer.bias, "bias") if layer.use_bias else None
     if x.rank == 2:
         value = g.op("Gemm", x.value, g.weight(kernel, "kernel"), bias)
@@ -46,7 +47,7 @@ def lower_dense(g: Builder, layer: keras.layers.Dense, x: Tensor) -> Tensor:
 @register_lowering(layers.EinsumDense)
 def lower_einsum_dense(g: Builder, layer: keras.layers.EinsumDense, x: Tensor) -> Tensor:
     """An Einstein sum with a kernel, a bias and an activation."""
-    result = einsum(g, layer.equation, as_float(g, x), layer.kernel)
+    result = einsum(g, layer.equation, as_float(g, x), as_numpy(layer.kernel))
     if layer.bias is not None:
         result = g.like(result, g.op("Add", result.value, g.weight(layer.bias, "bias")))
     return activate(g, layer.activation, result)

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from export.builder import Builder, Tensor
+from export.keras_values import as_numpy
 from export.lowerings.operands import as_float
 from export.lowerings.registry import register_lowering
 
@@ -24,8 +25,8 @@ def lower_rescaling(g: Builder, layer: keras.layers.Rescaling, x: Tensor) -> Ten
 @register_lowering(layers.Normalization, any_layout=True)
 def lower_normalization(g: Builder, layer: keras.layers.Normalization, x: Tensor) -> Tensor:
     """(x - mean) / sqrt(variance), or its inverse."""
-    mean = np.asarray(layer.mean, np.float64)
-    std = np.maximum(np.sqrt(np.asarray(layer.variance, np.float64)), keras.config.epsilon())
+    mean = as_numpy(layer.mean).astype(np.float64)
+    std = np.maximum(np.sqrt(as_numpy(layer.variance).astype(np.float64)), keras.config.epsilon())
     if layer.invert:
         return _scale_and_shift(g, x, std, mean)
     return _scale_and_shift(g, x, 1 / std, -mean / std)

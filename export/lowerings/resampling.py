@@ -18,6 +18,7 @@ import onnx_ir as ir
 from keras import ops
 
 from export.builder import Builder, Operand, Tensor
+from export.keras_values import as_numpy
 from export.lowerings.operands import as_int64
 from export.lowerings.sizes import Size, reshape_to
 
@@ -100,10 +101,8 @@ def evaluate(g: Builder, function: Callable[..., Value], *args: Value, **options
     """What a function of `keras.ops` computes: arrays, if no argument is a Tensor, and otherwise values."""
     if any(isinstance(x, Tensor) for x in args):
         outputs = g.lower(function, *args, **options)
-        return keras.tree.map_structure(
-            lambda x: x.value if isinstance(x, Tensor) else np.asarray(x), outputs
-        )
-    return keras.tree.map_structure(np.asarray, function(*args, **options))
+        return keras.tree.map_structure(lambda x: x.value if isinstance(x, Tensor) else as_numpy(x), outputs)
+    return keras.tree.map_structure(as_numpy, function(*map(ops.convert_to_tensor, args), **options))
 
 
 def resize_matrix(g: Builder, inputs: Size, outputs: Size, interpolation: str, antialias: bool) -> Operand:

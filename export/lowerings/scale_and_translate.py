@@ -23,8 +23,8 @@ def _weights(
 ) -> Value:
     """The matrix (inputs, outputs) of an axis."""
     inverse = 1.0 / scale
-    places: np.ndarray = np.arange(inputs, dtype=np.float32)[:, None]
-    steps: np.ndarray = np.arange(outputs, dtype=np.float32)
+    places = ops.convert_to_tensor(np.arange(inputs, dtype=np.float32)[:, None])
+    steps = ops.convert_to_tensor(np.arange(outputs, dtype=np.float32))
     centers = inverse * (steps + np.float32(0.5)) - ops.multiply(translation, inverse) - 0.5
     width = ops.maximum(inverse, 1.0) if antialias else 1.0
     weights = KERNELS[method](ops.absolute(ops.expand_dims(centers, 0) - places) / width)

@@ -39,7 +39,7 @@ def scan(
     g: Builder, layer: keras.layers.RNN, x: Tensor, states: list[Tensor], mask: Tensor | None
 ) -> Recurrence:
     """Run the cell of a layer, whose `call` is lowered within the body."""
-    structure = layer.state_size
+    structure = _untracked(layer.state_size)
 
     def step(body: Builder, x_t: Tensor, flat: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         def call(inputs: Any, *given: Any) -> Any:
@@ -50,6 +50,11 @@ def scan(
         return body.keras_layout(output), [body.keras_layout(state) for state in new]
 
     return scan_steps(g, step, x, states, mask, layer.go_backwards, layer.zero_output_for_mask)
+
+
+def _untracked(structure: Any) -> Any:
+    """The structure without the list of Keras that tracks what is in it, which JAX takes for a leaf."""
+    return [_untracked(one) for one in structure] if isinstance(structure, list) else structure
 
 
 def scan_steps(

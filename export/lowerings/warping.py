@@ -15,6 +15,7 @@ from keras import ops
 
 from export.builder import Builder, Tensor
 from export.errors import Unsupported
+from export.keras_values import as_numpy
 from export.lowerings.image_layout import as_images, from_images
 from export.lowerings.operands import Argument, as_int64, cast
 from export.lowerings.registry import register_operation
@@ -191,6 +192,6 @@ def lower_perspective_transform(
     if isinstance(start_points, Tensor) or isinstance(end_points, Tensor):
         transforms = g.lower(as_transforms, start_points, end_points)
     else:
-        transforms = np.asarray(as_transforms(start_points, end_points))
+        transforms = as_numpy(as_transforms(start_points, end_points))
     mode = operation.interpolation, "constant", operation.fill_value
     return warp(g, images, transforms, operation.data_format, *mode)

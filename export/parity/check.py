@@ -16,6 +16,7 @@ from export.conversion import Conversion, Options
 from export.errors import CheckError, UserError, reason_of
 from export.evidence import Example
 from export.interface import with_inputs
+from export.keras_values import same_dtype, without_gradients
 from export.layout import to_graph, to_keras
 from export.parity.compare import Tolerance, in_range
 from export.parity.data import NUDGES, Source, graph_inputs
@@ -39,6 +40,7 @@ EXAMPLES = 3  # how many batches are kept for a comparison elsewhere
 OTHER_ROUNDING = 2.0**-12
 
 
+@without_gradients()
 def check_parity(
     model: keras.Model,
     conversion: Conversion,
@@ -72,11 +74,12 @@ def check_parity(
         progress: called after each batch with the rows done and the rows in all.
 
     Raises:
-        UserError: Keras can't run the model on these inputs.
+        UserError: Keras can't run the model on these inputs, or has no strings on this backend.
         CheckError: onnxruntime fails, or returns another shape or dtype than Keras.
     """
     start = time.monotonic()
     model = with_inputs(model, conversion.options.inputs)
+    _check_backend(model)
     evaluator = Evaluator(model) if reference is None else ReferenceEvaluator(model, reference)
     source_of_inputs = Source(model, conversion, data)
     sizes = batches or (QUICK_BATCHES if quick else BATCHES)
@@ -125,6 +128,16 @@ def _open(model: keras.Model, conversion: Conversion, *, optimize: bool) -> onnx
     """A session whose last outputs are the rounded values of a quantized model."""
     with with_rounded_values(conversion.proto) if rounds_inputs(model) else contextlib.nullcontext():
         return open_graph(conversion.proto, conversion.weights, optimize=optimize)
+
+
+def _check_backend(model: keras.Model) -> None:
+    backend = keras.backend.backend()
+    has_text = any(str(x.dtype) == "string" for x in keras.tree.flatten(model.inputs))
+    if has_text and backend != "tensorflow":
+        raise UserError(
+            f"model {model.name!r}: expected Keras on TensorFlow, since its inputs are strings, got Keras on "
+            f"{backend}; export it with KERAS_BACKEND=tensorflow"
+        )
 
 
 def _run_keras(evaluator: Evaluator | ReferenceEvaluator, feed: Feed, model: keras.Model) -> list[np.ndarray]:
@@ -306,7 +319,7 @@ def _check_type(tensor: Tensor, got: np.ndarray, expected: np.ndarray) -> None:
         )
     is_text = expected.dtype.kind in "OUS"
     dtype = np.dtype(np.float32) if expected.dtype.name == "bfloat16" else expected.dtype  # NumPy has none
-    if kind == OUTPUT and not is_text and got.dtype != dtype:
+    if kind == OUTPUT and not is_text and not same_dtype(got.dtype, dtype):
         raise CheckError(f"output {name!r}: expected dtype {dtype} as in Keras, got {got.dtype}")
 
 
