@@ -10,14 +10,20 @@ This needs TensorFlow with tf_keras and the packages, and so an environment of i
 A file is PACKAGE--MODEL.h5 (or .keras, or a folder), and PACKAGE--MODEL.npz has the inputs and outputs.
 """
 
+import importlib.metadata
 import os
 import sys
 from pathlib import Path
 
-os.environ.update(TF_USE_LEGACY_KERAS="1", SM_FRAMEWORK="tf.keras", TF_CPP_MIN_LOG_LEVEL="3")
+for name, value in {
+    "TF_USE_LEGACY_KERAS": "1",
+    "SM_FRAMEWORK": "tf.keras",
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}.items():
+    os.environ.setdefault(name, value)
 
-import numpy as np
-import tensorflow as tf
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 keras = tf.keras
 layers = keras.layers
@@ -245,7 +251,7 @@ def tabular():
     normalize = layers.Normalization()
     normalize.adapt(np.random.default_rng(0).normal(3, 2, (100, 4)))
     x = layers.Concatenate()([normalize(inputs[0]), tf.math.log1p(tf.abs(inputs[1])), inputs[2]])
-    x = tf.concat([x, tf.stack([x[:, 0], x[:, 1] * x[:, 2]], axis=1), inputs[2][..., ::2]], axis=1)
+    x = tf.concat([x, tf.stack([x[:, 0], x[:, 1] * x[:, 2]], axis=1), inputs[2][:, ::2]], axis=1)
     x = layers.ThresholdedReLU(theta=0.2)(layers.Dense(16, kernel_regularizer="l2")(x))
     return keras.Model(inputs, [layers.Dense(1)(x), layers.Dense(3, activation="softmax")(x)])
 
@@ -259,7 +265,7 @@ MODELS = {
     "kecam--ConvNeXtTiny": kecam("convnext", "ConvNeXtTiny"),
     "kecam--EfficientNetV2B0": kecam("efficientnet", "EfficientNetV2B0"),
     "kecam--ResNest50": kecam("resnest", "ResNest50"),
-    "kecam--GhostNetV2": kecam("ghostnet", "GhostNetV2_1X"),
+    "kecam--GhostNetV2": kecam("ghostnet", "GhostNetV2_100"),
     "kecam--MobileViT_XXS": kecam("mobilevit", "MobileViT_XXS"),
     "kecam--EdgeNeXt_XX_Small": kecam("edgenext", "EdgeNeXt_XX_Small"),
     "kecam--LeViT128S": kecam("levit", "LeViT128S", 112),
@@ -295,17 +301,20 @@ MODELS = {
     "design--deeplab": deeplab,
     "design--tabular": tabular,
 }
+PIXELS = ("tf.keras--", "design--transfer", "design--deeplab")  # these rescale their input
 FORMATS = {"design": (".h5", ".keras", ""), "vit-keras": (".h5", ".keras")}
 
 
-def arrays_for(model, rng):
-    """Random inputs: ids where a layer looks them up, images otherwise."""
+def arrays_for(model, rng, pixels):
+    """Random inputs: ids where a layer looks them up, images of pixels from 0 to 255, or small numbers."""
     embedding = next((layer for layer in model.layers if isinstance(layer, layers.Embedding)), None)
     arrays = []
     for tensor in tf.nest.flatten(model.inputs):
         shape = [2, *((size or 32) if len(tensor.shape) > 2 else size or 7 for size in tensor.shape[1:])]
         if embedding is not None:
             array = rng.integers(0, embedding.input_dim, shape).astype(tensor.dtype.as_numpy_dtype)
+        elif pixels:
+            array = rng.uniform(0, 255, shape).astype(np.float32)
         else:
             array = rng.normal(0.4, 0.3, shape).astype(np.float32)
         arrays.append(array)
@@ -322,14 +331,33 @@ def randomize(model, rng):
             weight.assign(value + rng.normal(0, 0.1, value.shape))
 
 
+def calibrate(model, inputs):
+    """Give batch normalization the statistics of the inputs, so that a deep model's output depends on them."""
+    found = [layer for layer in model._flatten_layers() if isinstance(layer, layers.BatchNormalization)]
+    momenta = [layer.momentum for layer in found]
+    for layer in found:
+        layer.momentum = 0.0
+        layer.trainable, layer.was_trainable = True, layer.trainable
+    model(inputs, training=True)
+    for layer, momentum in zip(found, momenta, strict=True):
+        layer.momentum, layer.trainable = momentum, layer.was_trainable
+
+
 def save(name, build, folder):
     keras.backend.clear_session()
     keras.utils.set_random_seed(1)
     rng = np.random.default_rng(7)
     model = build()
     randomize(model, rng)
-    inputs = arrays_for(model, rng)
-    outputs = model(inputs if len(inputs) > 1 else inputs[0], training=False)
+    inputs = arrays_for(model, rng, name.startswith(PIXELS))
+    given = inputs if len(inputs) > 1 else inputs[0]
+    for part in [
+        layer for layer in model.layers if isinstance(layer, keras.Model) and len(layer.inputs or []) == 1
+    ]:
+        if len(part.input_shape) == 4 and part.input_shape[1:] == inputs[0].shape[1:]:
+            calibrate(part, inputs[0] / 127.5 - 1 if inputs[0].max() > 2 else inputs[0])
+    calibrate(model, given)
+    outputs = model(given, training=False)
     keys = [str(key) for key in outputs] if isinstance(outputs, dict) else []
     outputs = [outputs[key] for key in keys] if keys else tf.nest.flatten(outputs)
     for ending in FORMATS.get(name.split("--")[0], (".h5",)):
@@ -342,6 +370,8 @@ def save(name, build, folder):
 def main():
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
+    legacy = "tf_keras" if "tf_keras" in keras.Model.__module__ else "keras"
+    (folder / "keras.txt").write_text(f"{legacy} {importlib.metadata.version(legacy)}\n")
     for name, build in MODELS.items():
         if len(sys.argv) > 2 and not any(part in name for part in sys.argv[2:]):
             continue

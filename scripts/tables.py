@@ -295,6 +295,24 @@ def parity_of_applications_table() -> str:
     return "\n".join(lines)
 
 
+def keras_2_table() -> str:
+    """Models of published packages, as Keras 2 saved them, against what Keras 2 computed."""
+    lines = [
+        "| package | file | saved by | options | route | nodes | parity | error |",
+        "| --- | --- | --- | --- | --- | ---: | --- | ---: |",
+    ]
+    for name, row in json.loads((ROOT / "results/bench/keras2.json").read_text())["files"].items():
+        package, file = name.split("--")
+        options = " ".join(f"`{option}`" for option in row["options"])
+        cells = [package, f"`{file}`", row["keras"], options]
+        if "message" in row:
+            cells += ["", "", row["message"], ""]
+        else:
+            cells += [row["route"], str(row["nodes"]), "passed", f"{row['error']:.0e}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "results": results_table,
@@ -329,6 +347,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "int8": int8_table,
         "designs": designs_table,
     },
+    "docs/export/keras2.md": {"keras2": keras_2_table},
     "docs/export/applications.md": {"applications": applications_table},
 }
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
+from keras.src.backend import compute_output_spec  # Keras has no public name for it
 
+from export.errors import UserError
 from export.keras2.sized_call import call_with_sizes
 from export.keras2.sizes import calculate, holds_size, shape_of
 from export.keras2.tf_functions import call, public_name
 from export.keras2.tf_images import OF_SIZES
 
+MOST_CONSTANTS = 2**26  # 256 MiB; a file of a few bytes could ask for any number
 _SHAPES = ("shape", "compat.v1.shape")
 
 
@@ -32,13 +36,26 @@ def call_symbolically(function: str, first: Any, named: dict[str, Any], name: st
             return calculate(function, first, named)
         except KeyError:
             if not holds_size(arguments):
-                return call(function, [first], named)
+                return _constant(function, first, named, name)
     dynamic = public_name(function) in OF_SIZES and None in first.shape[1:]
     if dynamic or holds_size(arguments):
         return call_with_sizes(function, [first], named, name)
     result = call(function, [first], named)
     _name_operations(result, tensors, name)
     return result
+
+
+def _constant(function: str, first: Any, named: dict[str, Any], name: str) -> Any:
+    """Call a function on constants, once the size of the result is known."""
+    spec = compute_output_spec(lambda: call(function, [first], named))
+    count = sum(
+        math.prod(one.shape) for one in keras.tree.flatten(spec) if isinstance(one, keras.KerasTensor)
+    )
+    if count > MOST_CONSTANTS:
+        raise UserError(
+            f"{name}: expected at most {MOST_CONSTANTS:,} values of a constant, got {count:,} from tf.{function}"
+        )
+    return call(function, [first], named)
 
 
 def _name_operations(result: Any, inputs: list[keras.KerasTensor], name: str) -> None:
@@ -56,5 +73,6 @@ def _name_operations(result: Any, inputs: list[keras.KerasTensor], name: str) ->
         known.add(id(tensor))
         operation, index, _ = tensor._keras_history
         operation.name = f"{name}.{count}" if count else name
+        tensor._sparse = False  # Keras takes a constant factor for a sparse tensor
         count += 1
         waiting += operation._inbound_nodes[index].input_tensors

@@ -31,6 +31,7 @@ _ACTIVATIONS: dict[str, tuple[str, tuple[float, ...]]] = {
     "tanh": ("Tanh", ()),
     "sigmoid": ("Sigmoid", ()),
     "hard_sigmoid": ("HardSigmoid", (1 / 6, 0.5)),
+    "hard_sigmoid_of_keras_2": ("HardSigmoid", (0.2, 0.5)),
     "softsign": ("Softsign", ()),
     "leaky_relu": ("LeakyRelu", (0.2,)),
     "elu": ("Elu", (1.0,)),
@@ -166,7 +167,8 @@ def operator_of(cell: Any) -> Operator | None:
 
 def _is_known(function: Any) -> bool:
     name = getattr(function, "__name__", "")
-    return name in _ACTIVATIONS and keras.activations.get(name) is function
+    own = keras.saving.get_registered_object(f"kerasnorm>{name}")  # if its module has been imported
+    return name in _ACTIVATIONS and function in (own, getattr(keras.activations, name, None))
 
 
 def _lstm(cell: Any) -> Operator:
