@@ -86,6 +86,9 @@ def parser() -> argparse.ArgumentParser:
         "dimension); the batch is left out",
     )
     parser.add_argument("--raw-pixels", action="store_true", help="make the inputs uint8")
+    parser.add_argument(
+        "--float16", action="store_true", help="write large weights in float16, which halves the file"
+    )
     parser.add_argument("--batch", type=int, metavar="N", help="fix the batch size (default: dynamic)")
     parser.add_argument(
         "--input-range",
@@ -144,6 +147,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         output_layout=arguments.output_layout,
         raw_pixels=arguments.raw_pixels,
         batch=arguments.batch,
+        float16=arguments.float16,
         input_range=tuple(arguments.input_range) if arguments.input_range else None,
         class_names=tuple(arguments.class_names.split(",")) if arguments.class_names else None,
         inputs=parse_inputs(arguments.input_shape),
@@ -180,13 +184,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error.parity.table())
         raise
     print(done.parity.table())
+    if done.rounding is not None:
+        print(done.rounding.table())
     conversion = done.conversion
     for line in conversion.folds.refused:
         print(escape(f"not folded: {line}"))
     if conversion.reason:
         print(escape(f"converted by tf2onnx: {conversion.reason}"))
+    size = sum(file.stat().st_size for file in done.files)
     summary = (
-        f"{done.path}: {len(conversion.model.graph.node)} nodes, {done.path.stat().st_size:,} bytes, opset "
+        f"{' and '.join(map(str, done.files))}: {len(conversion.proto.graph.node)} nodes, {size:,} bytes, opset "
         f"{conversion.opset}, route {conversion.route}, largest difference {done.parity.max_abs:.1e}; "
         f"report: {report_path(done.path)}, and {evidence_path(done.path).name} for export.verify"
     )

@@ -20,6 +20,7 @@ from export.errors import OpsetTooLow, Unsupported
 from export.onnx_graph import Attribute, add_constant
 from export.passes.internal import affine
 
+MIXED_ROWS = "mixed rows"  # in a graph's `meta`; see `Builder.note_mixed_rows`
 Shape = tuple[int | None, ...]
 Array = np.ndarray | np.generic | float | Sequence[float]
 Operand = ir.Value | Array | None  # an input of a node
@@ -212,6 +213,17 @@ class Builder:
         self.graph.append(node)
         return node.outputs[0]
 
+    def branch(self, x: ir.Value, dtype: ir.DataType) -> ir.Graph:
+        """A graph without inputs that returns a value from around it: a branch of an If."""
+        graph = ir.Graph(
+            [], [], nodes=[], opset_imports=self.graph.opset_imports, name=self.unique_name("branch")
+        )
+        # Not an Identity, which the passes would remove: the value isn't one of the branch then.
+        value = dataclasses.replace(self, graph=graph).op("Cast", x, to=int(dtype))
+        value.type = ir.TensorType(dtype)
+        graph.outputs.append(value)
+        return graph
+
     # Tensors
 
     def tensor(
@@ -238,6 +250,10 @@ class Builder:
     def result(self, value: ir.Value, x: Tensor | None = None) -> Tensor:
         """A Tensor of `value` as the call's output, in the layout of `x` (default: Keras' own layout)."""
         return self.tensor(value, self.output_shapes[0], x is not None and x.channels_first)
+
+    def note_mixed_rows(self) -> None:
+        """Note that the rows of a tensor are not those of a batch: the nodes of a graph, which its edges mix."""
+        self.graph.meta[MIXED_ROWS] = True
 
     # Layout
 

@@ -11,6 +11,7 @@ from export.errors import UserError
 from export.layout import LAYOUTS, Layout
 from export.passes.outcome import FoldReport
 from export.targets import TARGETS, Target
+from export.weights_file import WeightsFile
 
 if TYPE_CHECKING:
     from export.lowerings.registry import Registry
@@ -38,6 +39,8 @@ class Options:
         fold: fold per-channel scales and shifts into neighbouring layers.
         inputs: the inputs of a model that was built without any: a `keras.Input`, a `keras.InputSpec` or an array, or a
             list or a dict of them; see `export.interface.with_inputs`. None: those that it was called on.
+        float16: write large weights in float16. `export_model` does that once the graph has passed the parity check;
+            `convert` alone leaves them in float32.
         lowerings: more lowerings, for this conversion only. They come before the default ones.
 
     Raises:
@@ -56,6 +59,7 @@ class Options:
     class_names: tuple[str, ...] | None = None
     fold: bool = True
     inputs: Any = None
+    float16: bool = False
     lowerings: Registry | None = None
 
     def __post_init__(self, portable: bool) -> None:
@@ -86,7 +90,7 @@ class Conversion:
     """A converted model.
 
     Attributes:
-        model: the ONNX model.
+        proto: the ONNX model; without its large weights as long as `weights` has them.
         options: how it was converted.
         route: 'direct', 'mixed' if tf2onnx converted some of the layers, or 'tf2onnx'.
         inputs: name of each input of the graph, in Keras' order.
@@ -95,9 +99,10 @@ class Conversion:
         reason: why the route is mixed or tf2onnx; empty for direct.
         folds: what was folded, and what was not.
         layers: with `convert_layerwise`, the Keras layer of each output.
+        weights: the file with the large weights, or None.
     """
 
-    model: onnx.ModelProto
+    proto: onnx.ModelProto
     options: Options
     route: str
     inputs: list[str]
@@ -106,8 +111,17 @@ class Conversion:
     reason: str = ""
     folds: FoldReport = field(default_factory=FoldReport)
     layers: list[str] = field(default_factory=list)
+    weights: WeightsFile | None = None
+
+    @property
+    def model(self) -> onnx.ModelProto:
+        """The ONNX model with all of its weights, in memory."""
+        if self.weights is not None:
+            self.weights.load_into(self.proto)
+            self.weights = None
+        return self.proto
 
     @property
     def opset(self) -> int:
         """Version of the standard operators."""
-        return next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
+        return next(entry.version for entry in self.proto.opset_import if entry.domain in ("", "ai.onnx"))

@@ -70,19 +70,21 @@ def _direct(model: keras.Model, options: Options, layerwise: bool = False) -> Co
         "; ".join(graph.by_tf2onnx),
         folds=graph.folds,
         layers=graph.layers,
+        weights=graph.weights,
     )
 
 
 def _finish(conversion: Conversion, model: keras.Model) -> Conversion:
     """Add the metadata, and check the graph: the target has what it uses, and onnx accepts it."""
     describe(conversion, model.name)
-    check_target(conversion.model, conversion.options.target)
-    if conversion.model.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
+    proto, weights = conversion.proto, conversion.weights
+    check_target(proto, conversion.options.target)
+    if proto.ByteSize() < onnx.checker.MAXIMUM_PROTOBUF:
         try:
-            onnx.checker.check_model(conversion.model, full_check=True)
+            onnx.checker.check_model(proto if weights is None else str(weights.save(proto)), full_check=True)
         except Exception as error:  # onnx's checker and shape inference have errors without a common base
             message = reason_of(error)
-            node = _node_in_question(conversion.model, str(error))
+            node = _node_in_question(proto, str(error))
             where = f"onnx refuses at {node}: {message}"
             if conversion.route == "direct":
                 text = (

@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-from export.builder import Builder, Tensor, onnx_dtype
+from export.builder import MIXED_ROWS, Builder, Tensor, onnx_dtype
 from export.conversion import Options
 from export.errors import OpsetTooLow, UserError
 from export.layout import graph_shape, is_nchw
@@ -24,6 +24,7 @@ from export.passes.pad_into_window import PadIntoWindowPass
 from export.passes.simplify_layout import SimplifyLayoutPass
 from export.signature import input_names, named_dimensions, output_names, takes_uint8
 from export.single_layer import SingleLayers
+from export.weights_file import WeightsFile
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,18 @@ class DirectGraph:
     """An ONNX model that the direct route made.
 
     Attributes:
-        model: the ONNX model, without metadata.
+        model: the ONNX model, without metadata; without its large weights if `weights` has them.
         folds: what was folded, and what was not.
         by_tf2onnx: the layers that tf2onnx converted, each with the reason.
         layers: with `layerwise`, the Keras layer of each output.
+        weights: the file with the large weights, or None.
     """
 
     model: onnx.ModelProto
     folds: FoldReport
     by_tf2onnx: list[str]
     layers: list[str]
+    weights: WeightsFile | None
 
 
 def convert_direct(model: keras.Model, options: Options, layerwise: bool = False) -> DirectGraph:
@@ -89,10 +92,13 @@ def _convert(model: keras.Model, options: Options, layerwise: bool, opset: int) 
         names = [f"{index}:{name}" for index, (name, _) in enumerate(observed)]
     for name, output in zip(names, outputs, strict=True):
         _graph_output(g.for_call("outputs"), name, output, options)
+    if MIXED_ROWS in g.graph.meta:
+        _name_rows_apart(g.graph)
     ir_model = ir.Model(g.graph, ir_version=_ir_version(g.opset), producer_name="kerasnorm")
     report = _run_passes(ir_model, options, layerwise)
     by_tf2onnx = single_layers.reasons if single_layers is not None else []
-    return DirectGraph(ir.to_proto(ir_model), report, by_tf2onnx, [name for name, _ in observed])
+    weights = WeightsFile.of(ir_model)
+    return DirectGraph(ir.to_proto(ir_model), report, by_tf2onnx, [name for name, _ in observed], weights)
 
 
 def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldReport:
@@ -139,6 +145,14 @@ def _graph_output(g: Builder, name: str, output: Tensor, options: Options) -> No
     value.type = ir.TensorType(kind)
     value.shape = ir.Shape(named_dimensions(output.onnx_shape, options.batch, name))
     g.graph.outputs.append(value)
+
+
+def _name_rows_apart(graph: ir.Graph) -> None:
+    """Give the first dimension of each input and output a name of its own: a graph has more edges than nodes."""
+    for value in (*graph.inputs, *graph.outputs):
+        sizes = list(value.shape or ())
+        if sizes and not isinstance(sizes[0], int):
+            value.shape = ir.Shape([f"{value.name}_axis0", *sizes[1:]])
 
 
 def _interface_dtype(dtype: str) -> ir.DataType:

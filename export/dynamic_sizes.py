@@ -23,7 +23,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.size_operations import Arange, BroadcastTo, GetItem, Pad, Reshape, SizeOf, Tile
+from export.size_operations import Arange, BroadcastTo, GetItem, Pad, Reshape, Resize, Segments, SizeOf, Tile
 
 ops = keras.ops
 
@@ -85,6 +85,14 @@ def full(shape: Any, fill_value: Any, dtype: str | None = None) -> keras.KerasTe
     elif dtype is not None:
         fill_value = ops.cast(fill_value, dtype)
     return broadcast_to(fill_value, shape)
+
+
+def array(x: Any, dtype: str | None = None) -> keras.KerasTensor:
+    """keras.ops.array, and keras.ops.convert_to_tensor: of a symbol, or of numbers and symbols in lists."""
+    if isinstance(x, keras.KerasTensor):
+        return x if dtype in (None, x.dtype) else ops.cast(x, dtype)
+    parts = [array(one, dtype) if holds_symbol(one) else ops.convert_to_tensor(one, dtype) for one in x]
+    return ops.stack(parts)
 
 
 def arange(start: Size, stop: Size = None, step: Size = None, dtype: str | None = None) -> keras.KerasTensor:
@@ -193,6 +201,50 @@ def pad(x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = N
     ]
     value = 0 if constant_values is None else constant_values
     return Pad(known, _dtype(x), mode).symbolic_call(x, before, after, value)
+
+
+def resize(
+    images: Any,
+    size: Any,
+    interpolation: str = "bilinear",
+    antialias: bool = False,
+    crop_to_aspect_ratio: bool = False,
+    pad_to_aspect_ratio: bool = False,
+    fill_mode: str = "constant",
+    fill_value: float = 0.0,
+    data_format: str | None = None,
+) -> keras.KerasTensor:
+    """keras.ops.image.resize without regard of the aspect ratio."""
+    if crop_to_aspect_ratio or pad_to_aspect_ratio:
+        raise ValueError("a resize that keeps the aspect ratio, to a dynamic size")
+    sizes = _sizes(size)
+    is_last = (data_format or keras.config.image_data_format()) == "channels_last"
+    height = len(images.shape) - (3 if is_last else 2)
+    known = list(images.shape)
+    known[height : height + 2] = [None if isinstance(one, keras.KerasTensor) else one for one in sizes]
+    return Resize(known, _dtype(images), interpolation, antialias, data_format).symbolic_call(images, sizes)
+
+
+def segment_sum(
+    data: Any, segment_ids: Any, num_segments: Size = None, sorted: bool = False
+) -> keras.KerasTensor:
+    """keras.ops.segment_sum."""
+    operation = Segments((None, *data.shape[1:]), _dtype(data), "SegmentSum")
+    return operation.symbolic_call(data, segment_ids, num_segments)
+
+
+def segment_max(
+    data: Any, segment_ids: Any, num_segments: Size = None, sorted: bool = False
+) -> keras.KerasTensor:
+    """keras.ops.segment_max."""
+    operation = Segments((None, *data.shape[1:]), _dtype(data), "SegmentMax")
+    return operation.symbolic_call(data, segment_ids, num_segments)
+
+
+def vector(sizes: Sequence[Size]) -> keras.KerasTensor:
+    """Sizes as an int32 vector."""
+    symbols = [x if isinstance(x, keras.KerasTensor) else ops.full((), x, "int32") for x in sizes]
+    return ops.stack(symbols)
 
 
 def _sizes(given: Any) -> list[Size]:

@@ -87,7 +87,7 @@ def reason_of(error: BaseException) -> str:
 
     Keras puts the calls that it was in around the message of an error. Of those the innermost is named.
     """
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    text = re.sub(r"\x1b\[[0-9;]*m|\{\{.*?\}\}", "", str(error))
     text = text.rpartition("Error encountered:")[2].partition("Arguments received by")[0]
     calls = re.findall(r"Exception encountered when calling (\w+)\.call\(\)\.", text)
     text = re.sub(r"Exception encountered when calling \w+\.call\(\)\.", "", text)

@@ -13,7 +13,8 @@ from export.conversion import Conversion, Options
 from export.convert import convert, convert_layerwise
 from export.errors import KerasnormError, ParityError
 from export.evidence import write_evidence
-from export.files import write_json, write_whole
+from export.files import write_json
+from export.float16 import with_float16_weights
 from export.interface import with_inputs
 from export.keras_graph import layer_outputs
 from export.metadata import count_nodes, set_metadata
@@ -27,6 +28,8 @@ from export.parity import (
     parity_text,
     report_path,
 )
+from export.parity.rounding import Rounding
+from export.weights_file import write_model
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,15 @@ class Exported:
         path: the ONNX file.
         conversion: the conversion.
         parity: the result of the parity check.
+        files: the ONNX file, and that of its weights if the model is larger than 2 GB.
+        rounding: what rounding the weights to float16 changed; None if they were not.
     """
 
     path: Path
     conversion: Conversion
     parity: Parity
+    files: list[Path]
+    rounding: Rounding | None = None
 
 
 def export_model(
@@ -77,6 +84,7 @@ def export_model(
     Raises:
         UserError: the model can't be converted, or a file can't be written.
         ParityError: the graph computes different values. Nothing was written.
+        CheckError: with `float16`, rounding the weights changes the outputs too much. Nothing was written.
     """
     path = Path(path)
     model = with_inputs(model, options.inputs if options else None)
@@ -97,23 +105,27 @@ def export_model(
             f"was written; {advice(model, conversion, parity)}",
             parity,
         )
-    set_metadata(conversion.model, {"parity": parity_text(parity)})
-    content = conversion.model.SerializeToString()
-    write_whole(path, lambda temporary: temporary.write_bytes(content))
-    write_json(report or report_path(path), as_json(conversion, parity))
+    examples, oracle, rounding = parity.examples, parity.oracle, None
+    if conversion.options.float16:
+        conversion, rounding = with_float16_weights(model, conversion, parity, data=data, quick=quick)
+        examples, oracle = rounding.examples, "the graph with its weights rounded to float16, in float32"
+    set_metadata(conversion.proto, {"parity": parity_text(parity)})
+    files = write_model(path, conversion.proto, conversion.weights)
+    write_json(report or report_path(path), as_json(conversion, parity, rounding))
     if check is not None:
-        write_evidence(check, parity.examples, parity.oracle)
-    return Exported(path, conversion, parity)
+        write_evidence(check, examples, oracle)
+    return Exported(path, conversion, parity, files, rounding)
 
 
-def as_json(conversion: Conversion, parity: Parity) -> dict[str, Any]:
-    """The parity report: the metrics, and how the graph was made."""
+def as_json(conversion: Conversion, parity: Parity, rounding: Rounding | None = None) -> dict[str, Any]:
+    """The parity report: the metrics, how the graph was made, and what float16 weights changed."""
     return {
         **parity.as_json(),
+        **({} if rounding is None else {"float16_weights": rounding.as_json()}),
         "route": conversion.route,
         "route_reason": conversion.reason,
         "opset": conversion.opset,
-        "nodes": count_nodes(conversion.model),
+        "nodes": count_nodes(conversion.proto),
         "folded": [str(fold) for fold in conversion.folds.folded],
         "not_folded": [str(refusal) for refusal in conversion.folds.refused],
     }

@@ -1,10 +1,12 @@
 """Inputs for a model of which Keras keeps no graph: a subclass with its own `call`, or a model without an Input.
 
-The model's `call` is recorded on symbolic inputs, so that its layers form a graph like that of a Functional model.
+The model's `call` is recorded on symbolic inputs, so that its layers form a graph like that of a Functional model. If
+that is impossible, the graph has one layer: the model itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 import warnings
@@ -59,8 +61,19 @@ def with_inputs(model: keras.Model, inputs: Any = None) -> keras.Model:
     by_keyword = isinstance(structure, dict) and set(structure) <= set(_arguments(model))
     if not isinstance(structure, (dict, list)):
         structure, by_keyword = {_arguments(model)[0]: structure}, True
-    outputs = _outputs(model, () if by_keyword else (structure,), structure if by_keyword else {})
-    return Interface(model, structure, outputs, by_keyword)
+    args, kwargs = ((), structure) if by_keyword else ((structure,), {})
+    try:
+        called = None if model.built else model(*args, **kwargs)
+        with contextlib.suppress(
+            Unsupported, ValueError
+        ):  # a part that can't be recorded, two layers of one name
+            return Interface(model, structure, trace(in_inference(model), args, kwargs), by_keyword)
+        return Interface(model, structure, model(*args, **kwargs) if called is None else called, by_keyword)
+    except Exception as error:  # a `call` raises anything
+        raise UserError(
+            f"model {model.name!r} ({type(model).__name__}): it can't be called on inputs of shape "
+            f"{_shapes(structure)}: {reason_of(error)}; give the shapes and dtypes of its inputs with --input-shape"
+        ) from error
 
 
 def parse_inputs(texts: Sequence[str]) -> Any:
@@ -149,32 +162,6 @@ def _symbol(given: Any) -> keras.KerasTensor:
     )
 
 
-def _outputs(model: keras.Model, args: Any, kwargs: Any) -> Any:
-    """What the model returns for symbolic inputs, with the calls of its layers recorded wherever they can be."""
-    try:
-        built = None if model.built else model(*args, **kwargs)
-        outputs = _recorded(model, args, kwargs)
-        if outputs is None:
-            outputs = model(*args, **kwargs) if built is None else built
-        return outputs
-    except Exception as error:  # a `call` raises anything
-        raise UserError(
-            f"model {model.name!r} ({type(model).__name__}): it can't be called on inputs of shape "
-            f"{_shapes((args, kwargs))}: {reason_of(error)}; give the shapes and dtypes of its inputs with "
-            "--input-shape"
-        ) from error
-
-
 def _shapes(tensors: Any) -> str:
     """The shapes of a structure of tensors without the batch, in words."""
     return ", ".join(str(tuple(x.shape[1:])) for x in keras.tree.flatten(tensors))
-
-
-def _recorded(model: keras.Model, args: Any, kwargs: Any) -> Any | None:
-    """The outputs of `call` with the layers and operations that it consists of; None if it has other parts."""
-    try:
-        outputs = trace(in_inference(model), args, kwargs)
-    except Unsupported:
-        return None
-    is_symbolic = all(isinstance(x, keras.KerasTensor) for x in keras.tree.flatten(outputs))
-    return outputs if is_symbolic else None

@@ -5,19 +5,22 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
-import threading
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 from keras.src.backend import set_keras_mask  # Keras has no public name for it, nor for the next two
 from keras.src.models.functional import Functional
-from keras.src.utils.backend_utils import DynamicBackend
 
+from export.deferring import backends_are_operations, constants_defer_to_symbols
 from export.errors import Unsupported, reason_of
 from export.random_numbers import random_numbers_of, recorded_by
-from export.trace import symbolic_sizes
+from export.recorded import Recorded
+from export.symbolic_calls import inlined_calls
+from export.trace import portable_branches, symbolic_sizes
 
 # Called for each call of a layer or operation: (operation, args, kwargs, symbolic outputs) -> values of the outputs.
 Evaluate = Callable[[Any, Any, Any, list[Any]], list[Any]]
@@ -55,6 +58,9 @@ def graph_of(model: keras.Model) -> Any:
 
 def nodes(graph: Any) -> Iterator[Any]:
     """The nodes of a Functional model, the calls of its layers and operations, in topological order."""
+    if isinstance(graph, Recorded):
+        yield from graph.nodes
+        return
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             if not node.is_input:
@@ -65,7 +71,7 @@ def interpret(graph: Any, inputs: Sequence[Any], evaluate: Evaluate) -> list[Any
     """Run a Functional model node by node, on values of any kind.
 
     Args:
-        graph: a Functional model or a `keras.Function`.
+        graph: a Functional model, or what was recorded.
         inputs: a value for each of its inputs, in Keras' order.
         evaluate: `evaluate(operation, args, kwargs, symbolic)` returns the outputs of one call. `args` and `kwargs`
             are the arguments of the call with values in the place of tensors; `symbolic` are its outputs as Keras
@@ -140,7 +146,7 @@ def _record_outputs(
 
 @contextlib.contextmanager
 def traced_call(layer: keras.layers.Layer, args: Any, kwargs: Mapping[str, Any]) -> Iterator[Any]:
-    """Trace what a layer's `call` computes in inference, as a `keras.Function`.
+    """Trace what a layer's `call` computes in inference.
 
     `call` runs on symbolic tensors, on which layers and the operations of `keras.ops` record themselves. When the
     context ends, the inner layers forget that they were called.
@@ -158,7 +164,7 @@ def traced_call(layer: keras.layers.Layer, args: Any, kwargs: Mapping[str, Any])
     """
     symbols = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
     with traced(in_inference(layer), args, kwargs) as outputs:
-        yield function_of(symbols, outputs)
+        yield Recorded.between(symbols, outputs)
 
 
 def in_inference(layer: keras.layers.Layer) -> Callable[..., Any]:
@@ -166,33 +172,7 @@ def in_inference(layer: keras.layers.Layer) -> Callable[..., Any]:
     call = layer.call
     if "training" in inspect.signature(call).parameters:
         call = functools.partial(call, training=False)
-    return (
-        _on_operations(layer, call) if isinstance(getattr(layer, "backend", None), DynamicBackend) else call
-    )
-
-
-class _OperationsBackend:
-    """`keras.ops` under the names of a backend's modules."""
-
-    name = _backend = keras.backend.backend()
-    core = numpy = nn = math = linalg = keras.ops
-    image, random = keras.ops.image, keras.random
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(keras.ops, name)
-
-
-def _on_operations(layer: keras.layers.Layer, call: Callable[..., Any]) -> Callable[..., Any]:
-    """The call of a preprocessing layer, which takes its functions from `layer.backend`, with those of `keras.ops`."""
-
-    def call_on_operations(*args: Any, **kwargs: Any) -> Any:
-        backend, layer.backend = layer.backend, _OperationsBackend()
-        try:
-            return call(*args, **kwargs)
-        finally:
-            layer.backend = backend
-
-    return call_on_operations
+    return call
 
 
 @contextlib.contextmanager
@@ -227,31 +207,45 @@ def trace(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any]) ->
     Raises:
         Unsupported: the function computes something without `keras.ops`.
     """
-    try:
-        symbols = (x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor))
-        random_numbers = random_numbers_of(recorded_by(next(symbols, None)))
-        with _variables_defer_to_symbols(), symbolic_sizes(), random_numbers:
+    symbols = (x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor))
+    random_numbers = random_numbers_of(recorded_by(next(symbols, None)))
+    with contextlib.ExitStack() as stack:
+        for context in (
+            constants_defer_to_symbols(),
+            backends_are_operations(),
+            symbolic_sizes(),
+            random_numbers,
+        ):
+            stack.enter_context(context)
+        stack.enter_context(inlined_calls(in_inference))
+        try:
             return function(*args, **kwargs)
-    except Unsupported:  # of a function that a lowering composes
-        raise
-    except Exception as error:  # a custom layer raises anything
-        raise _untraceable(error) from error
-
-
-def function_of(inputs: Sequence[keras.KerasTensor], outputs: Any) -> Any:
-    """What was recorded from inputs to a structure of outputs, as a `keras.Function`.
-
-    Raises:
-        Unsupported: an output depends on something else.
-    """
-    try:
-        return keras.Function(list(inputs), outputs)
-    except Exception as error:
-        raise _untraceable(error) from error
+        except Unsupported:  # of a function that a lowering composes
+            raise
+        except Exception as error:  # a custom layer raises anything
+            try:
+                with portable_branches():
+                    return function(*args, **kwargs)
+            except Exception:
+                raise _untraceable(error) from error
 
 
 def _untraceable(error: Exception) -> Unsupported:
-    return Unsupported(f"its call can't be traced into keras.ops: {reason_of(error)}")
+    """The reason, and where it is in the code of a package or of the user."""
+    lines = [
+        f" ({Path(frame.filename).name}, line {frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not _is_of_library(Path(frame.filename))
+    ]
+    where = lines[-1] if lines else ""
+    return Unsupported(f"its call can't be traced into keras.ops: {reason_of(error)}{where}")
+
+
+def _is_of_library(path: Path) -> bool:
+    """Whether code belongs to Keras, what it is built on, or this package."""
+    return path.is_relative_to(Path(__file__).parent) or bool(
+        {"keras", "tensorflow", "optree"} & set(path.parts)
+    )
 
 
 def _nodes_before(outputs: Any) -> list[Any]:
@@ -268,47 +262,3 @@ def _nodes_before(outputs: Any) -> list[Any]:
             found[id(node)] = node
             waiting += [*node.input_tensors, getattr(tensor, "_keras_mask", None)]
     return list(found.values())
-
-
-_REFLECTED = {
-    "__add__": "__radd__",
-    "__sub__": "__rsub__",
-    "__mul__": "__rmul__",
-    "__truediv__": "__rtruediv__",
-    "__matmul__": "__rmatmul__",
-    "__pow__": "__rpow__",
-}
-_operators_lock = threading.RLock()
-
-
-@contextlib.contextmanager
-def _variables_defer_to_symbols() -> Iterator[None]:
-    """Make `variable * symbol` compute `symbol.__rmul__(variable)`, which records an operation.
-
-    `keras.Variable.__mul__` passes its operands to the backend, which takes no symbolic tensor, and never returns
-    NotImplemented. The instances can't be changed instead: Python looks operators up on the class. So the operators
-    of the class are replaced during one call. The lock keeps a second trace from saving the replaced operators as
-    the original ones. Other threads are safe: with anything but a symbolic tensor the original operator runs.
-    """
-    with _operators_lock:
-        original = {name: getattr(keras.Variable, name) for name in _REFLECTED}
-        defined_here = {name for name in _REFLECTED if name in vars(keras.Variable)}
-
-        def deferring(name: str) -> Callable[[Any, Any], Any]:
-            def operate(self: Any, other: Any) -> Any:
-                if isinstance(other, keras.KerasTensor):
-                    return getattr(other, _REFLECTED[name])(self)
-                return original[name](self, other)
-
-            return operate
-
-        for name in _REFLECTED:
-            setattr(keras.Variable, name, deferring(name))
-        try:
-            yield
-        finally:
-            for name in _REFLECTED:
-                if name in defined_here:
-                    setattr(keras.Variable, name, original[name])
-                else:
-                    delattr(keras.Variable, name)

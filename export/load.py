@@ -14,11 +14,16 @@ import keras
 from export.custom_code import missing_names
 from export.errors import UserError
 from export.hdf5 import open_hdf5
-from export.model_file import is_keras_2, names_keras_2, read_config
+from export.model_file import is_keras_2, read_config
 from export.variables import check_variables
 
 # The layers of this project that a file can name, and the modules that register them with Keras.
-OWN_LAYERS = {"kerasnorm>FilterResponseNormalization": "export.keras2.filter_response"}
+OWN_LAYERS = {
+    "kerasnorm>FilterResponseNormalization": "export.keras2.filter_response",
+    "kerasnorm>ContribInstanceNormalization": "export.keras2.packages",
+    "kerasnorm>SizedCall": "export.keras2.sized_call",
+    "kerasnorm>hard_sigmoid_of_keras_2": "export.keras2.hard_sigmoid",
+}
 
 
 def load_model(
@@ -26,8 +31,8 @@ def load_model(
 ) -> keras.Model:
     """Load a `.keras` or `.h5` file in Keras' safe mode, which runs no code that the file brings along.
 
-    Models that Keras 2 saved and Keras 3 can't read, with or without layers of tensorflow-addons, are read by
-    `export.keras2`, which lists the layers that it replaced on stderr.
+    Models that Keras 2 saved, with or without layers of tensorflow-addons, are read by `export.keras2`, which lists the
+    layers that it replaced on stderr.
 
     Args:
         path: the file.
@@ -44,10 +49,10 @@ def load_model(
             raise UserError(
                 f"{path}: expected a .keras or .h5 file, or a SavedModel of Keras 2, got another folder"
             )
-        return _load_keras_2(path)
+        return _load_keras_2(path, custom_objects, unsafe)
     config = read_config(path)
-    if names_keras_2(config):
-        return _load_keras_2(path)
+    if is_keras_2(path):
+        return _load_keras_2(path, custom_objects, unsafe)
     for name, module in OWN_LAYERS.items():
         if name in config:
             importlib.import_module(module)
@@ -59,8 +64,6 @@ def load_model(
     except UserError:
         raise
     except Exception as error:  # Keras, h5py, json and zipfile raise whatever a bad file provokes
-        if "Unrecognized keyword arguments" in str(error) and path.suffix != ".keras":
-            return _load_keras_2(path)  # arguments of a Keras 2 layer that Keras 3 has dropped
         raise UserError(
             f"{path}: expected a Keras model that can be loaded in safe mode: {_reason(error, config)}"
         ) from error
@@ -92,10 +95,10 @@ def _without_state(config: Any) -> Any:
     return [_without_state(value) for value in config] if isinstance(config, list) else config
 
 
-def _load_keras_2(path: Path) -> keras.Model:
+def _load_keras_2(path: Path, custom_objects: Mapping[str, Any] | None, unsafe: bool) -> keras.Model:
     from export import keras2  # only for such a file: its layers register themselves with Keras
 
-    return keras2.load_model(path)
+    return keras2.load_model(path, custom_objects=custom_objects, unsafe=unsafe)
 
 
 def _reason(error: Exception, config: str) -> str:

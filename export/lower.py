@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
+import numpy as np
 
-from export.builder import Builder, Shape, Tensor, record_shape
+from export.builder import Builder, Shape, Tensor, is_float, onnx_dtype, record_shape
 from export.errors import KerasnormError, Unsupported, UserError
 from export.keras_graph import (
-    function_of,
     graph_of,
     has_graph,
     in_inference,
@@ -23,6 +24,8 @@ from export.keras_graph import (
 from export.lowerings.operands import cast
 from export.lowerings.registry import LoweringFunction, Registry
 from export.masks import output_masks, takes_masks, with_mask, with_masks
+from export.precision import NotExact, in_precision, other_policies
+from export.recorded import Recorded
 from export.single_layer import SingleLayers
 
 # Called after each call of a layer with the layer's name and outputs.
@@ -64,7 +67,7 @@ class _ModelLowering:
     single_layers: SingleLayers | None
 
     def graph(self, g: Builder, graph: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
-        """Lower a Functional model or a `keras.Function`, whose layers are named within `g.name`."""
+        """Lower a Functional model or what was recorded, whose layers are named within `g.name`."""
 
         has_other_shapes = False
 
@@ -79,7 +82,7 @@ class _ModelLowering:
                 self.function,
             )
             outputs = self.call(call, layer, args, kwargs, symbolic)
-            has_other_shapes |= [x.rank for x in outputs] != [len(x.shape) for x in symbolic]
+            has_other_shapes |= any(map(_differs, outputs, symbolic))
             if self.observer is not None:
                 self.observer(call.name, outputs)
             return outputs
@@ -135,17 +138,18 @@ class _ModelLowering:
         if lowering is None or (
             isinstance(layer, keras.Layer) and not takes_masks(lowering.function, kwargs)
         ):
-            # Some layers of Keras declare another dtype than what their call computes.
+            outputs = self.traced(g, layer, args, kwargs)
+            # Some layers of Keras declare another dtype than what their call computes, or the batch of one input
+            # where another one's is broadcast.
             return [
-                replace(x, value=cast(g, x, dtype), dtype=dtype)
-                for x, dtype in zip(
-                    _checked(g, self.traced(g, layer, args, kwargs)), g.output_dtypes, strict=True
-                )
+                replace(x, value=cast(g, x, dtype), shape=(*own.shape[:1], *x.shape[1:]), dtype=dtype)
+                for own, x, dtype in zip(outputs, _checked(g, outputs), g.output_dtypes, strict=True)
             ]
         if not lowering.any_layout:
             args, kwargs = keras.tree.map_structure(
                 lambda x: g.keras_layout(x) if isinstance(x, Tensor) else x, (args, kwargs)
             )
+        args, kwargs = _by_position(lowering.function, layer, args, kwargs)
         outputs = keras.tree.flatten(_run(lowering.function, g, layer, args, kwargs))
         if not lowering.own_outputs:
             outputs = _as_declared(g, outputs)
@@ -158,8 +162,11 @@ class _ModelLowering:
                 "unsupported operation; add a lowering with export.lowerings.register_operation"
             )
         try:
-            return keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
-        except Unsupported as error:
+            # As the graph does; in float16, it would round what it computes of weights alone.
+            with in_precision(layer, "float32") if other_policies(layer) else contextlib.nullcontext():
+                outputs = keras.tree.flatten(self.function(g, in_inference(layer), args, kwargs))
+            return [_constant(g, x) for x in outputs]
+        except (Unsupported, NotExact) as error:
             hint = f"add a lowering with export.lowerings.register_lowering({type(layer).__name__})"
             raise Unsupported(f"{error}; {hint}") from error
 
@@ -171,7 +178,7 @@ class _ModelLowering:
         def symbol_of(x: Any) -> Any:
             if not isinstance(x, Tensor):
                 return x
-            symbol = keras.Input(batch_shape=x.shape, dtype=x.dtype)
+            symbol = keras.Input(batch_shape=x.shape, dtype="float32" if is_float(x.dtype) else x.dtype)
             tensors.append(x)
             symbols.append(symbol)
             if x.mask is not None:
@@ -185,7 +192,7 @@ class _ModelLowering:
             wanted = [*flat, *(mask for mask in masks if mask is not None)]
             lowered: list[Tensor] = []
             if wanted:
-                lowered = replace(self, observer=None).graph(g, function_of(symbols, wanted), tensors)
+                lowered = replace(self, observer=None).graph(g, Recorded.between(symbols, wanted), tensors)
             values = dict(zip(map(id, wanted), lowered, strict=True))
 
         def value_of(x: Any) -> Any:
@@ -195,6 +202,18 @@ class _ModelLowering:
             return with_mask(values[id(x)], mask) if mask is not None else values[id(x)]
 
         return keras.tree.map_structure(value_of, outputs)
+
+
+def _by_position(
+    function: LoweringFunction, layer: Any, args: Any, kwargs: Any
+) -> tuple[list[Any], dict[str, Any]]:
+    """The arguments of a call, those by position for which the lowering has another name than the layer's `call`."""
+    args, kwargs, known = list(args), dict(kwargs), inspect.signature(function).parameters
+    for name in list(inspect.signature(layer.call).parameters)[len(args) :]:
+        if name in known or name not in kwargs:
+            break
+        args.append(kwargs.pop(name))
+    return args, kwargs
 
 
 def _run(function: LoweringFunction, g: Builder, layer: Any, args: Any, kwargs: Any) -> Any:
@@ -216,17 +235,33 @@ def _as_declared(g: Builder, outputs: list[Any]) -> list[Tensor]:
     ]
 
 
-def _checked(g: Builder, outputs: list[Any]) -> list[Tensor]:
-    """The outputs of a call, if they are Tensors in the number and of the ranks that Keras has."""
+def _constant(g: Builder, x: Any) -> Any:
+    """An output that depends on no input, such as a table of positions, as a Tensor."""
+    if not (keras.ops.is_tensor(x) or isinstance(x, (keras.Variable, np.ndarray))):
+        return x
+    array, dtype = keras.ops.convert_to_numpy(x), keras.backend.standardize_dtype(x.dtype)
+    return g.tensor(g.constant(array.astype(onnx_dtype(dtype).numpy())), array.shape, dtype=dtype)
+
+
+def _checked(g: Builder, outputs: list[Any], *, of_any_rank: bool = False) -> list[Tensor]:
+    """The outputs of a call, if they are Tensors in the number and of the ranks that Keras has.
+
+    Custom layers sometimes declare another rank than what their call computes.
+    """
     if len(outputs) != len(g.output_shapes):
         raise Unsupported(f"its lowering returned {len(outputs)} outputs, expected {len(g.output_shapes)}")
     for output, shape in zip(outputs, g.output_shapes, strict=True):
-        if not isinstance(output, Tensor) or len(output.shape) != len(shape):
+        if not isinstance(output, Tensor) or not (of_any_rank or len(output.shape) == len(shape)):
             raise Unsupported(f"its lowering returned {output!r}, expected a Tensor of shape {shape}")
     return [
-        replace(output, shape=_merged(output.shape, shape))
+        replace(output, shape=_merged(output.shape, shape)) if len(output.shape) == len(shape) else output
         for output, shape in zip(outputs, g.output_shapes, strict=True)
     ]
+
+
+def _differs(x: Tensor, declared: keras.KerasTensor) -> bool:
+    """Whether a tensor has another rank than Keras declares, or a dynamic batch where Keras declares one row."""
+    return x.rank != len(declared.shape) or (x.shape[:1] == (None,) and declared.shape[0] is not None)
 
 
 def _symbolic_outputs(layer: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:

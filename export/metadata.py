@@ -36,7 +36,7 @@ def describe(conversion: Conversion, name: str) -> None:
     }
     if options.class_names:
         entries["class_names"] = json.dumps(options.class_names)
-    set_metadata(conversion.model, entries)
+    set_metadata(conversion.proto, entries)
 
 
 def count_nodes(model: onnx.ModelProto) -> dict[str, int]:

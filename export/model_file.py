@@ -44,17 +44,21 @@ def read_config(path: Path) -> str:
         raise UserError(f"{path}: expected a Keras model that can be loaded: {reason}") from error
 
 
-def names_keras_2(config: str) -> bool:
-    """Whether a configuration, as JSON, is one of Keras 2 that Keras 3 can't read."""
-    return ADDONS in config or '"keras.src.engine' in config
-
-
 def is_keras_2(path: str | Path) -> bool:
-    """Whether Keras 2 saved a file or folder in a form that Keras 3 can't read."""
+    """Whether Keras 2, or an earlier version, saved a file or folder."""
     path = Path(path)
     if path.is_dir():
         return (path / SAVED_METADATA).exists()
     try:
-        return names_keras_2(read_config(path))
-    except UserError:
+        return not _keras_version(path).startswith("3.")
+    except Exception:  # of a damaged file, which is not read here
         return False
+
+
+def _keras_version(path: Path) -> str:
+    """The version of Keras that saved a `.keras` or `.h5` file; tf_keras goes on with the versions of TensorFlow."""
+    if path.suffix == ".keras":
+        return str(json.loads(read_member(path, "metadata.json"))["keras_version"])
+    with open_hdf5(path) as file:
+        version = file.attrs.get("keras_version", "")
+    return version.decode() if isinstance(version, bytes) else str(version)

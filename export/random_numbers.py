@@ -110,14 +110,9 @@ def recorded_by(anchor: keras.KerasTensor | None) -> Draw:
     return draw
 
 
-def fixed_numbers(kind: Kind, shape: Sequence[Any], dtype: str) -> Any:
-    """A source of random numbers that are all the same."""
-    return ops.full(shape, FIXED[kind], dtype=dtype)
-
-
-def fixed_float64_numbers(kind: Kind, shape: Sequence[Any], dtype: str) -> Any:
-    """The same numbers, in float64."""
-    return fixed_numbers(kind, shape, "float64")
+def fixed_numbers(precision: str | None = None) -> Draw:
+    """A source of random numbers that are all the same, of a dtype or of that which is asked for."""
+    return lambda kind, shape, dtype: ops.full(shape, FIXED[kind], dtype=precision or dtype)
 
 
 @contextlib.contextmanager

@@ -52,6 +52,7 @@ def open_session(
     options.log_severity_level = 4  # errors are raised as exceptions, too
     if not optimize:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")  # which copies the weights
     if not isinstance(model, bytes):
         if not Path(model).is_file():
             raise UserError(f"{model}: expected an ONNX file, found no file of that name")

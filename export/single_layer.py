@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,9 +11,10 @@ import onnx
 import onnx.version_converter
 import onnx_ir as ir
 
-from export.builder import Builder, Tensor, onnx_dtype
+from export.builder import Builder, Tensor, is_float, onnx_dtype
 from export.errors import Unsupported, reason_of
 from export.keras_graph import in_inference
+from export.precision import in_precision, other_policies
 from export.tf2onnx_route import TF2ONNX_HIGHEST_OPSET
 
 _DOMAINS = ("", "ai.onnx.ml")  # of the operators that any runtime has
@@ -63,6 +65,7 @@ def _convert(
     import tf2onnx
 
     call = in_inference(layer) if isinstance(layer, keras.Layer) else layer
+    is_other = isinstance(layer, keras.Layer) and bool(other_policies(layer))
     specs = [
         tf.TensorSpec(x.shape, _graph_dtype(x.dtype), name=f"input{index}") for index, x in enumerate(tensors)
     ]
@@ -72,7 +75,9 @@ def _convert(
         given = iter(values)
 
         def value_of(x: Any) -> Any:
-            return tf.cast(next(given), x.dtype) if isinstance(x, Tensor) else x
+            if not isinstance(x, Tensor):
+                return x
+            return tf.cast(next(given), "float32" if is_other and is_float(x.dtype) else x.dtype)
 
         structured_args, structured_kwargs = keras.tree.map_structure(value_of, (args, kwargs))
         outputs = keras.tree.flatten(call(*structured_args, **structured_kwargs))
@@ -80,7 +85,8 @@ def _convert(
 
     try:
         opset = min(g.opset, TF2ONNX_HIGHEST_OPSET)
-        proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=opset)
+        with in_precision(layer, "float32") if is_other else contextlib.nullcontext():
+            proto, _ = tf2onnx.convert.from_function(function, input_signature=specs, opset=opset)
         if opset < g.opset:
             proto = onnx.version_converter.convert_version(proto, g.opset)
         onnx.checker.check_model(proto, full_check=True)

@@ -107,6 +107,53 @@ class Pad(OfKnownShape):
         return ops.pad(x, width, self.mode, **({"constant_values": value} if self.mode == "constant" else {}))
 
 
+class Resize(OfKnownShape):
+    """(images, sizes): images in another height and width."""
+
+    crop_to_aspect_ratio = pad_to_aspect_ratio = False
+
+    def __init__(
+        self,
+        shape: Sequence[int | None],
+        dtype: str,
+        interpolation: str,
+        antialias: bool,
+        data_format: str | None,
+    ) -> None:
+        super().__init__(shape, dtype)
+        self.interpolation = interpolation
+        self.antialias = antialias
+        self.data_format = data_format
+
+    def call(self, images: Any, sizes: Sequence[Any]) -> Any:
+        """The images in the other size."""
+        size = tuple(_numbers(sizes))
+        return ops.image.resize(
+            images, size, self.interpolation, self.antialias, data_format=self.data_format
+        )
+
+
+class Select(OfKnownShape):
+    """(condition, x, other): one of two tensors, which may differ in their sizes."""
+
+    def call(self, condition: Any, x: Any, other: Any) -> Any:
+        """The tensor."""
+        return ops.cond(condition, lambda: x, lambda: other)
+
+
+class Segments(OfKnownShape):
+    """(data, segment_ids, number): rows combined by the number of their segment, as `kind` does."""
+
+    def __init__(self, shape: Sequence[int | None], dtype: str, kind: str) -> None:
+        super().__init__(shape, dtype)
+        self.kind = kind
+
+    def call(self, data: Any, segment_ids: Any, number: Any) -> Any:
+        """The combined rows."""
+        function = ops.segment_sum if self.kind == "SegmentSum" else ops.segment_max
+        return function(data, segment_ids, None if number is None else _number(number))
+
+
 def _numbers(sizes: Sequence[Any]) -> list[Any]:
     return [_number(size) for size in sizes]
 

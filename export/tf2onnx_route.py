@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from export.conversion import Options
 from export.errors import UserError, reason_of
 from export.keras_graph import graph_of
 from export.layout import graph_shape, is_nchw
+from export.precision import in_precision, other_policies
 from export.signature import input_names, output_names, takes_uint8
 
 TF2ONNX_HIGHEST_OPSET = 18
@@ -58,15 +60,20 @@ def convert_by_tf2onnx(
             values.append(tf.cast(value, tensor.dtype))
         structured = keras.tree.pack_sequence_as(graph_of(model).input, values)
         outputs = keras.tree.flatten(model(structured, training=False))
-        return [
+        outputs = [
             tf.transpose(value, [0, value.shape.rank - 1, *range(1, value.shape.rank - 1)])
             if is_nchw(value.shape.rank, options.output_layout)
             else value
             for value in outputs
         ]
+        return [
+            tf.cast(x, dtype) for x, dtype in zip(outputs, dtypes or [x.dtype for x in outputs], strict=True)
+        ]
 
     try:
-        proto, _ = tf2onnx.convert.from_function(call, input_signature=specs, opset=opset)
+        dtypes = _output_dtypes(model) if other_policies(model) else []
+        with in_precision(model, "float32") if dtypes else contextlib.nullcontext():
+            proto, _ = tf2onnx.convert.from_function(call, input_signature=specs, opset=opset)
     except Exception as error:  # tf2onnx raises anything
         raise UserError(
             f"neither route can convert the model: {reason}; tf2onnx: {reason_of(error)}"
@@ -88,7 +95,22 @@ def _graph_shape(tensor: keras.KerasTensor, options: Options) -> Sequence[int | 
 
 
 def _graph_dtype(tensor: keras.KerasTensor, options: Options) -> str:
-    return "uint8" if takes_uint8(str(tensor.dtype), options) else str(tensor.dtype)
+    dtype = str(tensor.dtype)
+    return (
+        "uint8" if takes_uint8(dtype, options) else {"float64": "float32"}.get(dtype, _interface_dtype(dtype))
+    )
+
+
+def _interface_dtype(dtype: str) -> str:
+    """The type of an input or output in the graph: Keras' own, but float32 for bfloat16, which NumPy doesn't have."""
+    return "float32" if dtype == "bfloat16" else dtype
+
+
+def _output_dtypes(model: keras.Model) -> list[str]:
+    """The types of the graph's outputs, where its layers compute in another precision than Keras'."""
+    symbols = [keras.KerasTensor(x.shape, x.dtype) for x in keras.tree.flatten(model.inputs)]
+    structured = keras.tree.pack_sequence_as(model.inputs, symbols) if len(symbols) > 1 else symbols[0]
+    return [_interface_dtype(str(x.dtype)) for x in keras.tree.flatten(model.compute_output_spec(structured))]
 
 
 def _rename(proto: onnx.ModelProto, names: Sequence[str], batch: int | None) -> None:

@@ -41,7 +41,7 @@ def check_variables(path: Path, build: Callable[[], object]) -> None:
     with ThreadPoolExecutor(1) as thread:
         try:
             model = thread.submit(build_without_values).result()
-        except ValueError as error:
+        except (TypeError, ValueError) as error:  # Keras raises the one, and wraps it in the other
             if "in a stateless scope" not in str(error):
                 raise
             return

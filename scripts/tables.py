@@ -258,6 +258,28 @@ def designs_table() -> str:
     return "\n".join(lines)
 
 
+def float16_table() -> str:
+    """Files with float16 weights against files with float32 weights."""
+    lines = [
+        "| model | bytes, float32 / float16 | moves by | other classes | batch 1 | batch 32 |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for name, model in json.loads((ROOT / "results/bench/float16.json").read_text())["models"].items():
+        size = model["bytes"]
+        speed = [
+            f"{one['float16_ms']:.2f} ms, **{one['ratio']:.2f}x**"
+            for one in (model["batch 1"], model["batch 32"])
+        ]
+        cells = [
+            f"{size['float32']:,} / {size['float16']:,}",
+            f"{100 * model['move']:.2f} %",
+            f"{model['flipped']} of {model['rows']:,}",
+            *speed,
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def parity_of_applications_table() -> str:
     """The parity check on the architectures of keras.applications, with logits."""
     lines = [
@@ -349,6 +371,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "parity-faults": faults_table,
         "parity-applications": parity_of_applications_table,
     },
+    "docs/export/dtypes.md": {"float16": float16_table},
     "docs/export/speed.md": {
         "speed": speed_table,
         "agreement": agreement_table,

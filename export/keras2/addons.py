@@ -169,6 +169,10 @@ def replace_stand_ins(model: keras.Model, trainable: bool, tell: Callable[[str],
     Raises:
         UserError: a stand-in is within a layer, where it can't be replaced.
     """
+    if not any(
+        isinstance(layer, (StandIn, FilterResponseNormalization)) for layer in model._flatten_layers()
+    ):
+        return model
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         if isinstance(layer, StandIn):

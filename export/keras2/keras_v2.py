@@ -1,13 +1,15 @@
 """The weights of a `.keras` file that Keras 2.15 saved.
 
 Keras 3 lays them out in the same way, by the snake-case name of each layer's class and its number, except for
-wrappers.
+wrappers. But its classes can have other names, and its layers another order.
 """
 
 from __future__ import annotations
 
 import re
 import tempfile
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import h5py
@@ -16,10 +18,17 @@ import numpy as np
 
 from export.hdf5 import WEIGHTS, open_hdf5
 from export.keras2.addons import SpectralNormalization, WeightNormalization
+from export.keras2.config import Config, class_name
+from export.keras2.saved_layers import saved_layers
 
 
-def load_weights(model: keras.Model, path: Path) -> None:
-    """Read the weights into a model of the same layers in the same order.
+def load_weights(model: keras.Model, config: Config, path: Path) -> None:
+    """Read the weights into a model.
+
+    Args:
+        model: the model.
+        config: its configuration in the file.
+        path: the file.
 
     Raises:
         ValueError: the file and the model have different weights.
@@ -31,24 +40,44 @@ def load_weights(model: keras.Model, path: Path) -> None:
             for name in file:
                 if name != "optimizer":  # the model is not compiled
                     file.copy(name, copy)
-            _rearrange_wrappers(model, copy)
+            _rename_layers(model, config, copy)
         model.load_weights(copied)
 
 
-def _rearrange_wrappers(model: keras.Model, group: h5py.Group) -> None:
-    """Move the weights of wrappers to where Keras 3 expects those of the stand-ins."""
-    counts: dict[str, int] = {}
-    layers = group["layers"] if "layers" in group else group["_layer_checkpoint_dependencies"]
-    for layer in model.layers:
-        name = _to_snake_case(type(layer).__name__)
-        number = counts.get(name, 0)
-        counts[name] = number + 1
-        if number:
-            name = f"{name}_{number}"
-        if isinstance(layer, keras.Model) and name in layers:
-            _rearrange_wrappers(layer, layers[name])
+def _rename_layers(model: keras.Model, config: Config, group: h5py.Group) -> None:
+    """Give the groups of a model's layers the names that Keras 3 looks for, in its own order of the layers."""
+    for name in ("layers", "_layer_checkpoint_dependencies"):  # Keras 2.13 and before
+        if name in group:
+            group.move(name, "saved")
+    saved, renamed = group["saved"], group.create_group("layers")
+    inner = config["config"]
+    all_saved = inner["layers"] if isinstance(inner, dict) else inner
+    old = dict(zip(map(id, all_saved), _numbered(map(class_name, all_saved)), strict=True))
+    kinds = [type(layer).__name__ for layer in model.layers]
+    new = dict(zip(map(id, model.layers), _numbered(kinds), strict=True))
+    for layer, one in saved_layers(model, config):
+        if old[id(one)] not in saved:
+            if layer.weights:
+                raise KeyError(f"layer {layer.name!r}: its weights, {old[id(one)]}, were not found")
+            continue
+        saved.move(old[id(one)], f"{renamed.name}/{new[id(layer)]}")
+        moved = renamed[new[id(layer)]]
+        if isinstance(layer, keras.Model):
+            _rename_layers(layer, one, moved)
         elif isinstance(layer, (WeightNormalization, SpectralNormalization)):
-            _rearrange(layer, layers[name])
+            _rearrange(layer, moved)
+        elif isinstance(getattr(layer, "layer", None), keras.Model):
+            _rename_layers(layer.layer, one["config"]["layer"], moved["layer"])
+    del group["saved"]
+
+
+def _numbered(kinds: Iterable[str]) -> Iterator[str]:
+    """The name of each layer in a file, by its class and how many of that class came before."""
+    counts: Counter[str] = Counter()
+    for kind in kinds:
+        name = _to_snake_case(kind)
+        yield f"{name}_{counts[name]}" if counts[name] else name
+        counts[name] += 1
 
 
 def _rearrange(layer: WeightNormalization | SpectralNormalization, saved: h5py.Group) -> None:

@@ -14,6 +14,8 @@ import keras
 
 from export.errors import UserError
 from export.keras2.addons import WeightNormalization
+from export.keras2.config import Config
+from export.keras2.saved_layers import saved_layers
 from export.model_file import SAVED_METADATA
 
 
@@ -31,8 +33,13 @@ def read_config(folder: Path) -> dict[str, Any]:
     return {"class_name": root["class_name"], "config": root["config"]}
 
 
-def load_weights(model: keras.Model, folder: Path) -> None:
-    """Read the weights into a model whose layers have the names of the saved ones.
+def load_weights(model: keras.Model, config: Config, folder: Path) -> None:
+    """Read the weights into a model.
+
+    Args:
+        model: the model.
+        config: its configuration in the folder.
+        folder: the folder.
 
     Raises:
         ValueError: a weight is missing, or has another shape.
@@ -45,19 +52,22 @@ def load_weights(model: keras.Model, folder: Path) -> None:
         if last.startswith("layer") and "name" in metadata and node is not None:
             found[model_path, str(metadata["name"])] = path, node
 
-    def load(container: keras.Model, container_path: str) -> None:
-        for layer in container.layers:
+    def load(container: keras.Model, one: Config, container_path: str) -> None:
+        for layer, inner in saved_layers(container, one):
             if not layer.weights:
                 continue
-            if (container_path, layer.name) not in found:
-                raise ValueError(f"the weights of layer {layer.name!r} were not found")
-            path, node = found[container_path, layer.name]
+            name = str(inner.get("name", inner["config"].get("name")))
+            if (container_path, name) not in found:
+                raise ValueError(f"the weights of layer {name!r} were not found")
+            path, node = found[container_path, name]
             if isinstance(layer, keras.Model):
-                load(layer, path)
+                load(layer, inner, path)
+            elif isinstance(getattr(layer, "layer", None), keras.Model):
+                load(layer.layer, inner["config"]["layer"], f"{path}.layer")
             else:
                 checkpoint.assign(layer, node)
 
-    load(model, "root")
+    load(model, config, "root")
 
 
 def _read_metadata(folder: Path) -> dict[str, dict[str, Any]]:

@@ -15,6 +15,7 @@ from export.lowerings.registry import register_operation
 
 
 @register_operation("cast", "convert_to_tensor")
+@register_operation("array", optional=True)
 def lower_cast(g: Builder, operation: keras.Operation, x: Tensor) -> Tensor:
     """`x` in another dtype. Integers wrap around where the new dtype has fewer bits."""
     dtype = g.output_dtypes[0]

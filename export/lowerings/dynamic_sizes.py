@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from export import size_operations
-from export.builder import Builder, Tensor
+from export.builder import Builder, Tensor, onnx_dtype
 from export.lowerings.indexing import get_item
 from export.lowerings.operands import Argument, as_int64, as_tensor, as_value, rank
 from export.lowerings.padding import pad
@@ -71,3 +73,16 @@ def lower_pad(
     """Axes made longer at both ends."""
     pairs = list(zip(_sizes(g, before), _sizes(g, after), strict=True))
     return pad(g, x, pairs, operation.mode, value)
+
+
+@register_lowering(size_operations.Select)
+def lower_select(
+    g: Builder, operation: size_operations.Select, condition: Argument, x: Argument, other: Argument
+) -> Tensor:
+    """x if the condition is true, the other tensor if not."""
+    dtype = g.output_dtypes[0]
+    branches = [g.branch(as_value(g, one, dtype), onnx_dtype(dtype)) for one in (x, other)]
+    holds = as_value(g, condition, "bool")
+    if rank(condition):
+        holds = g.op("Reshape", holds, np.array([], np.int64))
+    return g.result(g.op("If", holds, then_branch=branches[0], else_branch=branches[1]))

@@ -112,6 +112,8 @@ def lower_take(g: Builder, operation: keras.Operation, x: Argument, indices: Arg
     axis = operation.axis
     if axis is None:
         x, axis = (ravel(g, x) if isinstance(x, Tensor) else np.ravel(x)), 0
+    if isinstance(x, Tensor) and isinstance(indices, Tensor) and axis % x.rank == 0:
+        g.note_mixed_rows()
     value = as_value(g, x, g.output_dtypes[0])
     return g.result(g.op("Gather", value, _positions(g, indices), axis=axis % rank(x)))
 

@@ -9,8 +9,8 @@ import onnx_ir as ir
 
 from export.builder import Builder, Operand, Tensor
 from export.errors import Unsupported
-from export.lowerings.operands import as_int64
-from export.lowerings.resampling import KERNELS, multiply_axis, resize_matrix
+from export.lowerings.operands import as_int64, as_value
+from export.lowerings.resampling import KERNELS, Axis, multiply_axis, resize_matrix
 from export.lowerings.sizes import Size, size_of, size_vector, sizes_of
 
 # Up to this height, products of matrices are faster than onnxruntime's Resize.
@@ -68,16 +68,16 @@ def _nearest(g: Builder, x: Tensor, current: Sequence[Size], size: Sequence[Size
 
 def _nearest_indices(g: Builder, inputs: Size, outputs: Size) -> Operand:
     """The index of the input that each output takes: floor((i + 1/2) inputs / outputs)."""
-    if not isinstance(outputs, int):
-        raise Unsupported("a resize to a dynamic size by nearest pixels")
-    centers: np.ndarray = np.arange(outputs, dtype=np.float32) + np.float32(0.5)
-    if isinstance(inputs, int):
+    if isinstance(inputs, int) and isinstance(outputs, int):
+        centers: np.ndarray = np.arange(outputs, dtype=np.float32) + np.float32(0.5)
         # In float32, as TensorFlow computes it.
         indices = np.floor(centers * (np.float32(inputs) / np.float32(outputs))).astype(np.int64)
         return np.minimum(indices, inputs - 1)
-    scale = g.op("Div", g.op("Cast", inputs, to=int(ir.DataType.FLOAT)), np.float32(outputs))
-    indices = g.op("Cast", g.op("Floor", g.op("Mul", centers, scale)), to=int(ir.DataType.INT64))
-    return g.op("Min", indices, g.op("Sub", inputs, as_int64(1)))
+    before, after = (as_value(g, Axis.of(g, size).number, "float32") for size in (inputs, outputs))
+    middles = g.op("Add", as_value(g, Axis.of(g, outputs).places, "float32"), np.float32(0.5))
+    whole = g.op("Floor", g.op("Mul", middles, g.op("Div", before, after)))
+    last = as_int64(inputs - 1) if isinstance(inputs, int) else g.op("Sub", inputs, as_int64(1))
+    return g.op("Min", g.op("Cast", whole, to=int(ir.DataType.INT64)), last)
 
 
 def _bilinear(g: Builder, x: Tensor, current: Sequence[Size], size: Sequence[Size]) -> ir.Value:

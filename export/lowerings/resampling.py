@@ -82,7 +82,7 @@ def resize_weights(
         interpolation: 'area' or a name in `KERNELS`.
         antialias: widen the kernel where the axis shrinks.
     """
-    scale, steps = inputs / outputs, ops.expand_dims(steps, 1)
+    scale, steps = ops.divide(inputs, outputs), ops.expand_dims(steps, 1)
     if interpolation == "area":
         overlap = ops.minimum(scale * (steps + 1.0), places + 1.0) - ops.maximum(scale * steps, places)
         return ops.maximum(overlap, 0.0) / scale

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from export import size_operations
 from export.builder import Builder, Tensor, is_float
 from export.keras_graph import in_inference
 from export.lowerings.image_layout import as_images, from_images
@@ -23,15 +24,27 @@ layers = keras.layers
 @register_operation("resize")
 def lower_resize(g: Builder, operation: keras.Operation, images: Tensor) -> Tensor:
     """keras.ops.image.resize. The result for integers is rounded."""
-    dtype, size = images.dtype, operation.size
+    return _resized(g, operation, images, operation.size)
+
+
+@register_lowering(size_operations.Resize, any_layout=True)
+def lower_resize_to_sizes(
+    g: Builder, operation: size_operations.Resize, images: Tensor, sizes: Sequence[Tensor | int]
+) -> Tensor:
+    """keras.ops.image.resize to a dynamic height and width."""
+    return _resized(g, operation, images, [as_size(g, size) for size in sizes])
+
+
+def _resized(g: Builder, operation: Any, images: Tensor, size: Sequence[Size]) -> Tensor:
+    dtype = images.dtype
     is_nearest = operation.interpolation == "nearest"
     x = as_images(g, images, operation.data_format, any_layout=is_nearest)
     x = g.like(x, cast(g, x, "float32"), dtype="float32")
     if operation.crop_to_aspect_ratio:
-        top, left, bottom, right = _box(g, x, size, _crop_to_aspect_ratio)
+        top, left, bottom, right = _box(g, x, operation.size, _crop_to_aspect_ratio)
         x = _crop(g, x, (top, left), (bottom, right))
     elif operation.pad_to_aspect_ratio:
-        above, left = _box(g, x, size, _pad_to_aspect_ratio)
+        above, left = _box(g, x, operation.size, _pad_to_aspect_ratio)
         x = _pad(g, x, above, left, operation.fill_value)
     value = resize(g, x, size, operation.interpolation, operation.antialias)
     if not is_float(dtype):
@@ -39,7 +52,8 @@ def lower_resize(g: Builder, operation: keras.Operation, images: Tensor) -> Tens
         if limits.bits <= 16:
             value = g.op("Clip", value, np.float32(limits.min), np.float32(limits.max))
         value = cast(g, g.tensor(g.op("Round", value), (), dtype="float32"), dtype)
-    return from_images(g, g.like(x, value, (x.shape[0], *size, x.shape[3])), operation.data_format)
+    sizes = [one if isinstance(one, int) else None for one in size]
+    return from_images(g, g.like(x, value, (x.shape[0], *sizes, x.shape[3])), operation.data_format)
 
 
 # Boxes within or around an image, by functions of keras.ops: lowered where the size of the image is dynamic.

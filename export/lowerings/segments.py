@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from export import size_operations
 from export.builder import Builder, Tensor, onnx_dtype
 from export.errors import Unsupported
 from export.lowerings.operands import Argument, as_int64
-from export.lowerings.registry import register_operation
+from export.lowerings.registry import register_lowering, register_operation
 from export.lowerings.scatter import positions
-from export.lowerings.sizes import size_vector, sizes_of
+from export.lowerings.sizes import Size, add_sizes, as_size, count_to, size_vector, sizes_of
 
 
 @dataclass(frozen=True)
@@ -48,26 +49,39 @@ REDUCTIONS = {
 @register_operation("segment_prod", "segment_min", optional=True)
 def lower_segments(g: Builder, operation: Any, data: Tensor, segment_ids: Argument) -> Tensor:
     """Rows combined by the number of their segment; rows of a negative number are left out."""
-    reduction, number = REDUCTIONS[type(operation).__name__], _number_of_segments(operation, segment_ids)
-    x, ids, neutral = (
-        g.keras_layout(data),
-        positions(g, segment_ids),
-        reduction.neutral(onnx_dtype(data.dtype).numpy()),
-    )
+    number = _number_of_segments(operation, segment_ids)
+    return segments(g, REDUCTIONS[type(operation).__name__], data, segment_ids, number)
+
+
+@register_lowering(size_operations.Segments)
+def lower_segments_of_dynamic_number(
+    g: Builder, operation: size_operations.Segments, data: Tensor, segment_ids: Argument, number: Tensor
+) -> Tensor:
+    """The same of a number of segments that is a dynamic size."""
+    return segments(g, REDUCTIONS[operation.kind], data, segment_ids, as_size(g, number))
+
+
+def segments(g: Builder, reduction: Reduction, data: Tensor, segment_ids: Argument, number: Size) -> Tensor:
+    """Rows combined by the number of their segment, of a number of segments."""
+    g.note_mixed_rows()
+    x, ids = g.keras_layout(data), positions(g, segment_ids)
+    neutral = reduction.neutral(onnx_dtype(data.dtype).numpy())
     if g.opset >= reduction.opset:
         # Rows of a negative number go to a segment after the last one.
-        ids = g.op("Where", g.op("Less", ids, np.array(0, np.int64)), np.array(number, np.int64), ids)
-        start = g.op("Expand", neutral, size_vector(g, [number + 1, *sizes_of(g, x)[1:]]))
+        end = as_int64(number) if isinstance(number, int) else number
+        ids = g.op("Where", g.op("Less", ids, np.array(0, np.int64)), end, ids)
+        start = g.op("Expand", neutral, size_vector(g, [add_sizes(g, number, 1), *sizes_of(g, x)[1:]]))
         places = g.op("Unsqueeze", ids, as_int64(1))
         rows = g.op("ScatterND", start, places, x.value, reduction=reduction.of_scatter)
-        value = g.op("Slice", rows, as_int64(0), as_int64(number), as_int64(0))
+        value = g.op("Slice", rows, as_int64(0), end, as_int64(0))
     else:
-        segments = np.arange(number).reshape(-1, *[1] * x.rank)
         if x.rank > 1:
             ids = g.op("Unsqueeze", ids, as_int64(*range(1, x.rank)))
-        of_segment = g.op("Where", g.op("Equal", ids, segments), x.value, neutral)
+        numbers = g.op("Unsqueeze", count_to(g, number), as_int64(*range(1, x.rank + 1)))
+        of_segment = g.op("Where", g.op("Equal", ids, numbers), x.value, neutral)
         value = g.reduce(reduction.op_type, of_segment, [1], keepdims=False)
-    return g.tensor(value, (number, *x.shape[1:]), dtype=data.dtype)
+    known = number if isinstance(number, int) else None
+    return g.tensor(value, (known, *x.shape[1:]), dtype=data.dtype)
 
 
 def _number_of_segments(operation: Any, segment_ids: Argument) -> int:

@@ -91,6 +91,13 @@ def subtract_sizes(g: Builder, one: Size, other: Size) -> Size:
     return g.op("Sub", _vector(one), _vector(other))
 
 
+def count_to(g: Builder, size: Size) -> ir.Value:
+    """The int64 numbers from 0 on, below a size."""
+    if isinstance(size, int):
+        return g.constant(np.arange(size))
+    return g.op("Range", np.array(0), g.op("Squeeze", size, as_int64(0)), np.array(1))
+
+
 def product(g: Builder, *sizes: Size) -> Size:
     """The product of sizes."""
     number = int(np.prod([size for size in sizes if isinstance(size, int)]))

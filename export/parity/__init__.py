@@ -5,12 +5,14 @@ data.py      the inputs themselves
 domains.py   the domain of an input: pixels, ids of a vocabulary, strings, masks
 user_data.py the user's data, from a file
 evaluate.py  what Keras computes: the outputs, and what goes into a final softmax, sigmoid or argmax
-oracle.py    the same in float64, the truth; where that is impossible, an estimate by perturbation
+oracle.py    the same in float64, the truth, and in float32; where that is impossible, an estimate by perturbation
 logits.py    the same values in the ONNX graph
 compare.py   the rule: how far the graph may be from the truth
+findings.py  what has been found of each output, and the verdicts
 report.py    the result: a table, JSON
 check.py     `check_parity`, which puts these together
 locate.py    the first layer that diverges
+rounding.py  what changes when the weights are rounded to float16
 """
 
 from export.parity.check import Progress, check_parity

@@ -3,11 +3,11 @@
 For one output, on inputs of one kind, with
 
     t  the truth: Keras in float64
-    k  Keras in its own precision
+    k  Keras in float32, in which the graph computes, whatever the precision of the model's own layers
     g  the graph in onnxruntime
     s  the root mean square of t
-    u  2^-23, a unit in the last place of a float32 (2^-10 for an output in float16, 2^-7 in bfloat16)
-    E  the error of Keras' own arithmetic, max |k - t|; at least s times E / s of the regular inputs with the most rows,
+    u  2^-23, a unit in the last place of a float32
+    E  the error of Keras' arithmetic, max |k - t|; at least s times E / s of the regular inputs with the most rows,
        since a maximum over few numbers is sometimes small by luck
     m  for inputs that the model wasn't made for, degenerate or out of range, how far t moves when they change in their
        last places; otherwise 0
@@ -15,6 +15,8 @@ For one output, on inputs of one kind, with
 the graph passes where, for every number,
 
     |g - t| <= 4 (E + m) + 32 u (s + |t|)
+
+and half a unit in the last place of a float16 besides, max(2^-11 |t|, 2^-25), if that is the type of the output.
 
 *Why 4*: two float32 evaluations of the same function differ in the order of their sums, in what is folded into what
 and in their kernels, not in kind. Over the right graphs of results/bench/parity_faults.json the graph errs at most
@@ -28,17 +30,17 @@ may be near either of them, and E leaves such numbers out. What is not a floatin
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 FACTOR = 4.0
 UNITS = 32.0
 JUMP = 2.0**-10
-FLOAT32_UNIT = 2.0**-23
-_UNITS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+UNIT = 2.0**-23
+# Half a unit in the last place of an output's type: relative to the number, and for numbers that are almost 0. The
+# graph has float32 outputs for bfloat16.
+ROUNDING = {"float16": (2.0**-11, 2.0**-25)}
 
 
 @dataclass
@@ -46,9 +48,10 @@ class Truth:
     """What is known of one output on inputs of one kind, batch by batch.
 
     Attributes:
-        unit: u.
+        dtype: the output's type in Keras.
         jump: by how much of its size Keras may be off before it counts as a step function; inf where it never does.
         count: numbers.
+        far: how many of them Keras in float32 is far from.
         squares: sum of their squares.
         keras_error: E of this kind alone.
         movement: m.
@@ -56,9 +59,10 @@ class Truth:
         shapes: shapes of the batches, without the batch axis.
     """
 
-    unit: float = FLOAT32_UNIT
+    dtype: str = "float32"
     jump: float = JUMP
     count: int = 0
+    far: int = 0
     squares: float = 0.0
     keras_error: float = 0.0
     movement: float = 0.0
@@ -77,7 +81,13 @@ class Truth:
         self.count += int(finite.sum())
         self.squares += float(np.sum(np.square(t, where=finite, out=np.zeros_like(t))))
         error, far = _keras_errors(t, k, self)
+        self.far += int(far.sum())
         self.keras_error = max(self.keras_error, float(np.max(error, initial=0, where=~far)))
+
+    def rounding(self, size: np.ndarray) -> np.ndarray:
+        """What numbers of these sizes may be off besides the allowance: some units in their own last places."""
+        relative, least = ROUNDING.get(self.dtype, (0.0, 0.0))
+        return UNITS * UNIT * size + np.maximum(relative * size, least)
 
     @property
     def size(self) -> float:
@@ -94,7 +104,7 @@ class Deviation:
     largest: float = 0.0
     total: float = 0.0
     relative: float = 0.0
-    above: float = 0.0  # the largest of |g - t| - 32 u |t|
+    above: float = 0.0  # the largest of |g - t| - 32 u |t| - the rounding of the output's type
     mismatched: int = 0  # not finite on one side only
     agreeing: int = 0
     ranked: int = 0
@@ -129,7 +139,7 @@ class Deviation:
         self.total += float(error.sum())
         large = size > 1e-6
         self.relative = max(self.relative, float(np.max(error[large] / size[large], initial=0)))
-        self.above = max(self.above, float(np.max(error - UNITS * truth.unit * size, initial=0)))
+        self.above = max(self.above, float(np.max(error - truth.rounding(size), initial=0)))
 
 
 @dataclass(frozen=True)
@@ -158,17 +168,16 @@ class Tolerance:
 def allowance(truth: Truth, pooled: float) -> float:
     """4 (E + m) + 32 u s, where `pooled` is E / s of the regular inputs with the most rows, or 0."""
     error = max(truth.keras_error, pooled * truth.size)
-    return FACTOR * (error + truth.movement) + UNITS * truth.unit * truth.size
+    return FACTOR * (error + truth.movement) + UNITS * UNIT * truth.size
 
 
-def jump_of(compute_dtypes: Iterable[str]) -> float:
-    """How far Keras may be off before it counts as a step function, with layers of these compute dtypes."""
-    return JUMP * max((unit_of(dtype) / FLOAT32_UNIT for dtype in compute_dtypes), default=1.0)
-
-
-def unit_of(dtype: Any) -> float:
-    """A unit in the last place of an output of this type."""
-    return _UNITS.get(str(dtype), FLOAT32_UNIT)
+def in_range(array: np.ndarray, dtype: str) -> np.ndarray:
+    """True values as far as an output's type reaches: infinite above 65,504 in float16."""
+    if dtype != "float16" or array.dtype.kind != "f":
+        return array
+    with np.errstate(over="ignore"):
+        rounded: np.ndarray = array.astype(np.float16)
+    return np.where(np.isinf(rounded), rounded.astype(array.dtype), array)
 
 
 def _is_number(array: np.ndarray) -> bool:

@@ -16,9 +16,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import ml_dtypes
 import numpy as np
 
 from export.conversion import Conversion, Options
+from export.layout import to_graph
 from export.parity.domains import PIXELS, Domain, domain_of
 from export.parity.oracle import Inputs
 
@@ -60,7 +62,7 @@ class Source:
         rng = np.random.default_rng([seed, rows, *sizes])
         arrays = []
         for index, (tensor, domain) in enumerate(zip(self.symbolic, self.domains, strict=True)):
-            shape = [rows, *self.shape(tensor, sizes)]
+            shape = [tensor.shape[0] or rows, *self.shape(tensor, sizes)]
             array = _draw(
                 rng, domain, shape, wide and not (self.options.raw_pixels and self._is_image(index))
             )
@@ -69,8 +71,24 @@ class Source:
 
     def rows(self, start: int, count: int) -> Inputs:
         """Rows of the user's data, from the beginning again after the last."""
-        places = np.arange(start, start + count) % len(self.data[0])  # type: ignore[index]
-        return [self._cast(array[places], index) for index, array in enumerate(self.data or [])]
+        result = []
+        for index, (tensor, array) in enumerate(zip(self.symbolic, self.data or [], strict=True)):
+            first, number = start, count
+            if tensor.shape[0] is not None:
+                first, number = start // count * tensor.shape[0], tensor.shape[0]
+            result.append(self._cast(array[np.arange(first, first + number) % len(array)], index))
+        return result
+
+    @property
+    def whole(self) -> Inputs:
+        """All of the user's data at once."""
+        return [self._cast(array, index) for index, array in enumerate(self.data or [])]
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether each row of the user's data has one of every input. A graph has other numbers of nodes and edges."""
+        pairs = zip(self.symbolic, self.data or [], strict=True)
+        return len({len(array) for tensor, array in pairs if tensor.shape[0] is None}) <= 1
 
     def degenerate(self, kind: str, like: Inputs) -> Inputs:
         """Constant inputs, or such of large mean and small variance, in place of floating-point numbers."""
@@ -117,7 +135,15 @@ class Source:
         if "int" in dtype and array.dtype.kind in "fi":
             limits = np.iinfo(dtype)
             array = np.clip(np.round(array), limits.min, limits.max)
-        return array.astype(np.float32 if dtype == "bfloat16" else dtype)
+        if dtype == "bfloat16":  # the graph takes float32, and doesn't round it
+            return array.astype(ml_dtypes.bfloat16).astype(np.float32)
+        return array.astype(dtype)
+
+
+def graph_inputs(conversion: Conversion, arrays: Inputs) -> Inputs:
+    """The inputs of the graph for those of the Keras model: its layout, and float32 for float64."""
+    arrays = [a.astype(np.float32) if a.dtype == np.float64 else a for a in arrays]
+    return [to_graph(a, conversion.options.input_layout) for a in arrays]
 
 
 def _replaced(domain: Domain, input_range: tuple[float, float]) -> Domain:

@@ -7,6 +7,7 @@ through layers that only move values, nested models, wrappers and what custom la
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,6 +20,7 @@ from export.keras_graph import functional, has_graph, nodes, traced_call
 
 _L = keras.layers
 PIXELS = (0.0, 255.0)
+SMALLEST_SIZE = 3  # of a dynamic dimension, that the check tries
 _MOVING = (
     *(
         "Reshape",
@@ -117,7 +119,7 @@ def _tell(graph: Any, node: Any, position: int) -> Iterator[Domain]:
     if isinstance(layer, _L.TimeDistributed):
         layer = layer.layer
     inner = functional(layer) if isinstance(layer, keras.Model) and has_graph(layer) else None
-    known = _of_layer(layer)
+    known = _of_layer(layer) or _of_indices(node, position)
     if inner is not None:
         yield from _search(inner, keras.tree.flatten(inner.inputs)[position])
     elif known is not None:
@@ -166,6 +168,18 @@ def _of_layer(layer: Any) -> Domain | None:
         known = tuple(int(word) for word in layer.get_vocabulary())
         return _of_lookup(layer, known, max([*known, 0]) + 7)
     return None
+
+
+def _of_indices(node: Any, position: int) -> Domain | None:
+    """Of what an operation takes for indices: those of the smallest axis that the check tries, if it is dynamic."""
+    arguments = [*node.arguments.args, *node.arguments.kwargs.values()]
+    kind = type(node.operation).__name__
+    if kind not in ("Take", "TakeAlongAxis") or node.input_tensors[position] is not arguments[1]:
+        return None
+    x, axis = arguments[0], node.operation.axis
+    shape = x.shape if hasattr(x, "shape") else np.shape(x)
+    sizes = shape if axis is None else [shape[axis]]
+    return Domain("integers", 0, math.prod(SMALLEST_SIZE if size is None else size for size in sizes) - 1)
 
 
 def _of_lookup(layer: Any, known: tuple[Any, ...], unseen: Any) -> Domain:

@@ -15,10 +15,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.errors import reason_of
 from export.keras_graph import functional, graph_of, has_graph, interpret, masked_inputs
-from export.parity.oracle import Inputs, NotExact, in_float64
-from export.random_numbers import fixed_float64_numbers, fixed_numbers, random_numbers_of
+from export.parity.oracle import Inputs
+from export.precision import NotExact, Weights, evaluate_in
+from export.random_numbers import fixed_numbers, random_numbers_of
 
 # A call within a model: the id of its first output, after those of the calls of the models that it is in.
 Path = tuple[int, ...]
@@ -115,12 +115,8 @@ class Evaluator:
 
     def __call__(self, arrays: Inputs, scope: keras.StatelessScope | None = None) -> list[np.ndarray]:
         """Evaluate in the model's own precision, without a change of its state."""
-        with scope or keras.StatelessScope(), random_numbers_of(fixed_numbers):
-            if self._by_nodes is None:
-                return self._first(arrays)
-            return _numpy(
-                _Walk(self.heads, exact=False)(self.model, arrays) if self._by_nodes else self._call(arrays)
-            )
+        with scope or keras.StatelessScope(), random_numbers_of(fixed_numbers()):
+            return self._first(arrays) if self._by_nodes is None else self._again(arrays)
 
     def exactly(self, arrays: Inputs) -> list[np.ndarray]:
         """Evaluate in float64; after a call in the model's own precision.
@@ -128,15 +124,25 @@ class Evaluator:
         Raises:
             NotExact: a layer insists on another precision.
         """
-        evaluate = _Walk(self.heads, exact=True).__call__ if self._by_nodes else lambda _, x: self._call(x)
-        return _in_float64(self.model, lambda x: _numpy(evaluate(self.model, x)), arrays)
+        return evaluate_in("float64", self.model, lambda x: self._again(x, "float64"), arrays)
+
+    def in_float32(self, arrays: Inputs, weights: Weights = ()) -> list[np.ndarray]:
+        """Evaluate in float32, with other values of some variables; after a call in the model's own precision.
+
+        Raises:
+            NotExact: a layer insists on another precision.
+        """
+        return evaluate_in("float32", self.model, lambda x: self._again(x, "float32"), arrays, weights)
+
+    def _again(self, arrays: Inputs, dtype: str | None = None) -> list[np.ndarray]:
+        return _numpy(_Walk(self.heads, dtype)(self.model, arrays) if self._by_nodes else self._call(arrays))
 
     def _first(self, arrays: Inputs) -> list[np.ndarray]:
         """Call the model, and evaluate it node by node to see whether that gives the same."""
         called = _numpy(self._call(arrays))
         self._by_nodes = False
         if functional(self.model) is not None:
-            walked = _numpy(_Walk(self.heads, exact=False)(self.model, arrays))
+            walked = _numpy(_Walk(self.heads, None)(self.model, arrays))
             if all(map(_same, called, walked)):
                 self._by_nodes = True
                 return walked
@@ -162,7 +168,7 @@ class ReferenceEvaluator:
 
     def __call__(self, arrays: Inputs, scope: keras.StatelessScope | None = None) -> list[np.ndarray]:
         """Evaluate in the model's own precision, without a change of its state."""
-        with scope or keras.StatelessScope(), random_numbers_of(fixed_numbers):
+        with scope or keras.StatelessScope(), random_numbers_of(fixed_numbers()):
             return self.reference(arrays)
 
     def exactly(self, arrays: Inputs) -> list[np.ndarray]:
@@ -171,45 +177,23 @@ class ReferenceEvaluator:
         Raises:
             NotExact: a layer insists on another precision.
         """
-        return _in_float64(self.model, self.reference, arrays)
+        return evaluate_in("float64", self.model, self.reference, arrays)
 
+    def in_float32(self, arrays: Inputs, weights: Weights = ()) -> list[np.ndarray]:
+        """Evaluate in float32, with other values of some variables.
 
-def _in_float64(
-    model: keras.Model, evaluate: Callable[[Inputs], list[np.ndarray]], arrays: Inputs
-) -> list[np.ndarray]:
-    exact = [a.astype(np.float64) if a.dtype.kind == "f" else a for a in arrays]
-    try:
-        with in_float64(model, eager=True), random_numbers_of(fixed_float64_numbers):
-            outputs = evaluate(exact)
-    except NotExact:
-        raise
-    except Exception:  # TensorFlow has convolutions in channels-first layout in compiled functions alone
-        outputs = _compiled_in_float64(model, evaluate, exact)
-    wrong = next((x.dtype for x in outputs if x.dtype.kind == "f" and x.dtype != np.float64), None)
-    if wrong is not None:
-        raise NotExact(f"the model insists on {wrong}")
-    return outputs
-
-
-def _compiled_in_float64(
-    model: keras.Model, evaluate: Callable[[Inputs], list[np.ndarray]], exact: Inputs
-) -> list[np.ndarray]:
-    with in_float64(model, eager=False), random_numbers_of(fixed_float64_numbers):
-        try:
-            return evaluate(exact)
-        except NotExact:
-            raise
-        except Exception as error:  # custom layers raise anything
-            reason = reason_of(error)
-            raise NotExact(f"a layer fails in float64: {reason}") from error
+        Raises:
+            NotExact: a layer insists on another precision.
+        """
+        return evaluate_in("float32", self.model, self.reference, arrays, weights)
 
 
 class _Walk:
-    """One evaluation of a model, node by node."""
+    """One evaluation of a model, node by node; in its own precision if `dtype` is None."""
 
-    def __init__(self, heads: Mapping[int, Head], *, exact: bool) -> None:
+    def __init__(self, heads: Mapping[int, Head], dtype: str | None) -> None:
         self.heads = heads
-        self.exact = exact
+        self.dtype = dtype
         self.calls = {head.path: head for head in heads.values()}
         self.logits: dict[Path, Any] = {}
 
@@ -228,8 +212,8 @@ class _Walk:
     def _input(self, array: np.ndarray, symbolic: Any) -> Any:
         if array.dtype.kind in "OUS":
             return keras.ops.convert_to_tensor(array.tolist(), dtype="string")
-        is_exact = self.exact and "float" in str(symbolic.dtype)
-        return keras.ops.convert_to_tensor(array, dtype="float64" if is_exact else symbolic.dtype)
+        dtype = self.dtype if self.dtype and "float" in str(symbolic.dtype) else symbolic.dtype
+        return keras.ops.convert_to_tensor(array, dtype=dtype)
 
     def _run(self, graph: Any, inputs: Sequence[Any], path: Path) -> list[Any]:
         def evaluate(operation: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Any]:
@@ -242,8 +226,8 @@ class _Walk:
             ):  # as Keras has it: what a call recorded gives way to the model's mode
                 kwargs = {**kwargs, "training": False}
             outputs = self._evaluate(operation, args, kwargs, self.calls.get(here))
-            if self.exact:
-                _check_precision(operation, _tensors(args, kwargs), outputs)
+            if self.dtype is not None:
+                _check_precision(operation, self.dtype, _tensors(args, kwargs), outputs)
             return outputs
 
         return interpret(graph, inputs, evaluate)
@@ -256,8 +240,8 @@ class _Walk:
             return [activation(self.logits[head.path])]
         if head is not None:
             self.logits[head.path] = _tensors(args, kwargs)[0]
-        if self.exact and _keras_class(operation) == "Cast" and "float" in str(operation.dtype):
-            return [keras.ops.cast(_tensors(args, kwargs)[0], "float64")]
+        if self.dtype and _keras_class(operation) == "Cast" and "float" in str(operation.dtype):
+            return [keras.ops.cast(_tensors(args, kwargs)[0], self.dtype)]
         return keras.tree.flatten(operation(*args, **kwargs))
 
 
@@ -279,11 +263,11 @@ def _tensors(args: Any, kwargs: Any) -> list[Any]:
     return [x for x in keras.tree.flatten((args, kwargs)) if keras.ops.is_tensor(x)]
 
 
-def _check_precision(operation: Any, inputs: list[Any], outputs: list[Any]) -> None:
+def _check_precision(operation: Any, dtype: str, inputs: list[Any], outputs: list[Any]) -> None:
     dtypes = [keras.backend.standardize_dtype(x.dtype) for x in (*inputs, *outputs)]
     given, returned = dtypes[: len(inputs)], dtypes[len(inputs) :]
-    wrong = next((dtype for dtype in returned if "float" in dtype and dtype != "float64"), None)
-    if "float64" in given and wrong is not None:
+    wrong = next((one for one in returned if "float" in one and one != dtype), None)
+    if dtype in given and wrong is not None:
         raise NotExact(f"layer {operation.name!r} ({type(operation).__name__}) insists on {wrong}")
 
 

@@ -19,8 +19,9 @@ from export.errors import KerasnormError
 from export.keras_graph import layer_outputs
 from export.parity.data import Source
 from export.parity.evaluate import ReferenceEvaluator
-from export.parity.oracle import Inputs, NotExact
+from export.parity.oracle import Inputs
 from export.parity.plan import plan
+from export.precision import NotExact
 from export.runtime import open_session
 
 DIVERGES = 1e-3  # of the root mean square of a layer's output

@@ -26,7 +26,6 @@ def with_logits(proto: onnx.ModelProto, outputs: Iterable[int]) -> Iterator[list
     graph = proto.graph
     nodes, values = len(graph.node), len(graph.output)
     producers = {name: node for node in graph.node for name in node.output}
-    types = {value.name: value.type.tensor_type.elem_type for value in graph.output}
     try:
         found: list[int] = []
         for index in outputs:
@@ -34,13 +33,9 @@ def with_logits(proto: onnx.ModelProto, outputs: Iterable[int]) -> Iterator[list
             logits = _add(graph, producers, name)
             if logits is not None:
                 found.append(index)
-                is_float = types[name] in (
-                    onnx.TensorProto.FLOAT,
-                    onnx.TensorProto.DOUBLE,
-                    onnx.TensorProto.FLOAT16,
-                )
-                element = types[name] if is_float else onnx.TensorProto.FLOAT
-                graph.output.append(onnx.helper.make_tensor_value_info(logits, element, None))
+                graph.output.append(
+                    onnx.ValueInfoProto(name=logits)
+                )  # of the type that the graph computes in
         yield found
     finally:
         del graph.node[nodes:]

@@ -15,13 +15,14 @@ import numpy as np
 from export.errors import UserError, reason_of
 from export.keras_graph import functional, interpret, nodes
 from export.parity.data import DEGENERATE, Source
+from export.parity.domains import SMALLEST_SIZE
 from export.parity.oracle import Inputs
 
 BATCHES = (1, 2, 7, 32, 256)
 QUICK_BATCHES = (1, 3)
 OUT_OF_RANGE = "out of range"
 HUGE = 1e37
-SIZES = (16, 32, 64, 128, 256, 512)  # of dynamic dimensions; the first that Keras runs is taken
+SIZES = (16, 32, 64, 128, 256, 512, 8, 4)  # of dynamic dimensions; the first that Keras runs is taken
 # Numbers in the largest tensor of a batch (64 MiB in float64) and, of random data, in its inputs.
 TENSOR_LIMIT, INPUT_LIMIT = 2**23, 2**19
 
@@ -77,7 +78,10 @@ def plan(
         # Never one row alone: the rows of a batch must not depend on each other.
         limit = max(2, min(limit, INPUT_LIMIT // source.numbers_in_a_row(sizes)))
     counts = [fixed] if fixed else list(dict.fromkeys(min(size, limit) for size in batches))
-    if source.data is not None:
+    if source.data is not None and not source.has_rows:
+        rows = len(source.data[0])
+        feeds = [Feed(f"batch {rows}", rows, lambda: source.whole)]
+    elif source.data is not None:
         feeds = list(_rows_of_data(source, counts, len(source.data[0]), fixed or min(limit, BATCHES[-1])))
     else:
         feeds = [Feed(f"batch {n}", n, partial(source.random, n, sizes, 0)) for n in counts]
@@ -99,7 +103,11 @@ def plan(
 
 def computes(outputs: Sequence[np.ndarray]) -> bool:
     """Whether outputs hold numbers. The maximum over nothing, of inputs that are too small, is the lowest number."""
-    return all(x.size > 0 and (x.dtype.kind != "f" or bool(np.all(np.abs(x) < HUGE))) for x in outputs)
+    return all(x.size > 0 and (x.dtype.kind != "f" or bool(np.all(np.abs(x) < _huge(x)))) for x in outputs)
+
+
+def _huge(array: np.ndarray) -> float:
+    return HUGE if float(np.finfo(array.dtype).max) > HUGE else np.inf
 
 
 def _has_shapes(model: keras.Model, source: Source, sizes: tuple[int, ...]) -> bool:
@@ -143,7 +151,7 @@ def _other_sizes(sizes: tuple[int, ...]) -> list[tuple[int, ...]]:
     """Smaller, odd and unequal sizes of dynamic dimensions, and larger ones that keep their powers of two."""
     if not sizes:
         return []
-    small = tuple(max(3, size // 4) + axis for axis, size in enumerate(sizes))
+    small = tuple(max(SMALLEST_SIZE, size // 4) + axis for axis, size in enumerate(sizes))
     odd = tuple(size + 5 + 2 * axis for axis, size in enumerate(sizes))
     large = tuple(size * (2 + axis) for axis, size in enumerate(sizes))
     return [small, odd, large]
@@ -162,7 +170,7 @@ def _working_sizes(
                 return sizes
         except Exception as error:  # layers and backends raise anything
             reason = reason_of(error)
-    which = f" of sizes {SIZES[0]} to {SIZES[-1]}" if source.dynamic else ""
+    which = f" of sizes {min(SIZES)} to {max(SIZES)}" if source.dynamic else ""
     raise UserError(
         f"model {model.name!r}: expected inputs that Keras can run, but it fails on random ones{which}: "
         f"{reason}; give some of your own with --check-data"

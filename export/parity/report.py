@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,7 +28,7 @@ class Difference:
         shapes: the shapes of the output without the batch axis.
         size: root mean square of the true values.
         max_abs: largest absolute difference from the truth.
-        keras_error: the same for Keras itself: what its own rounding loses.
+        keras_error: the same for Keras in float32: what rounding loses.
         allowance: what `max_abs` may be, besides 32 units in the last place of each value.
         mean_abs: mean absolute difference.
         max_rel: largest difference relative to the true value, where that is above 1e-6.
@@ -78,6 +79,8 @@ class Parity:
         seconds: how long the check took.
         peak_memory: the largest resident size of the process up to its end, in bytes; None where that is unknown.
         examples: some of the inputs and their exact outputs, for a comparison elsewhere.
+        keras_dtypes: the dtype policies of layers that don't compute in float32, as the graph does.
+        own_error: how far Keras' own outputs and logits are from the truth, at most.
     """
 
     atol: float | None
@@ -90,6 +93,8 @@ class Parity:
     seconds: float = 0.0
     peak_memory: int | None = None
     examples: list[Example] = field(default_factory=list, repr=False)
+    keras_dtypes: list[str] = field(default_factory=list)
+    own_error: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -132,6 +137,8 @@ class Parity:
             "data": self.source,
             "rows": self.rows,
             "max_abs": self.max_abs,
+            "keras_dtypes": self.keras_dtypes,
+            "own_error": self.own_error if math.isfinite(self.own_error) else None,
             "notes": self.notes,
             "seconds": round(self.seconds, 1),
             "peak_memory": self.peak_memory,
@@ -141,7 +148,7 @@ class Parity:
     def table(self) -> str:
         """A table for the terminal: the worst of each output and kind of data."""
         rows: list[tuple[str, ...]] = [
-            ("output", "data", "rows", "max abs", "Keras' own", "allowed", "max rel", "argmax", "NaN", "")
+            ("output", "data", "rows", "max abs", "Keras float32", "allowed", "max rel", "argmax", "NaN", "")
         ]
         only_one = len({d.output for d in self.differences}) == 1
         for name, data in dict.fromkeys((d.name, d.data) for d in self.differences):
@@ -161,7 +168,19 @@ class Parity:
         lines = [
             f"compared with {self.oracle} on {self.rows:,} rows of {self.source}, {self.seconds:.1f} s{memory}"
         ]
+        if self.keras_dtypes:
+            lines.append(self.precision())
         return "\n".join(map(escape, [*lines, *(f"note: {note}" for note in self.notes)]))
+
+    def precision(self) -> str:
+        """The precision of the graph and of the Keras model."""
+        error = (
+            f"up to {self.own_error:.1e} off"
+            if math.isfinite(self.own_error)
+            else "not always finite numbers"
+        )
+        own = f"Keras: {', '.join(self.keras_dtypes)}, whose own results are {error}"
+        return f"computed in float32{f' ({own})' if self.keras_dtypes else ''}"
 
 
 def first_divergence(parity: Parity, layers: Sequence[str]) -> str | None:

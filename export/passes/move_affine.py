@@ -116,11 +116,25 @@ def _spread(affine: Affine, user: ir.Node) -> tuple[int, int, int] | None:
     return math.prod(image[: affine.axis - 1]), math.prod(image[affine.axis :]), 1
 
 
+def _shape_after(user: ir.Node, shape: ir.Shape | None) -> ir.Shape | None:
+    """What is known of the shape of a Transpose, Reshape, Flatten or pool of a tensor: at least the rank."""
+    if shape is None:
+        return None
+    if user.op_type == "Transpose":
+        return ir.Shape([shape[axis] for axis in ints(user, "perm")])
+    if user.op_type == "Flatten":
+        return ir.Shape([None, None])
+    target = constant_array(user.inputs[1]) if user.op_type == "Reshape" else shape
+    return None if target is None else ir.Shape([None] * len(target))
+
+
 def _reinsert(
     graph: ir.Graph, affine: Affine, user: ir.Node, scale: np.ndarray, shift: np.ndarray, axis: int
 ) -> None:
     """Take an Affine out and insert it after its user."""
     output = user.outputs[0]
+    if output.shape is None:  # a value within a lowering
+        output.shape = _shape_after(user, affine.output.shape)
     bypass(graph, affine.node)
     moved = internal.affine(
         graph,

@@ -106,7 +106,7 @@ def _drop_reshape(graph: ir.Graph, node: ir.Node) -> bool:
     if not is_op(node, "Reshape") or node.outputs[0].is_graph_output():
         return False
     source, target = node.inputs[0], constant_array(node.inputs[1])
-    if source is None or source.shape is None or target is None or len(source.shape) != len(target):
+    if source is None or source.shape is None or target is None or not 0 < len(source.shape) == len(target):
         return False
     if list(source.shape)[1:] != target[1:].tolist() or target[0] not in (0, -1, source.shape[0]):
         return False

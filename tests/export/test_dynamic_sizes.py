@@ -20,6 +20,7 @@ class Custom(keras.layers.Layer):
         super().__init__()
         self.function = function
         self.table = self.add_weight(shape=(1, 40, 6), name="table")
+        self.numbers = ops.expand_dims(ops.arange(40.0), 1)
 
     def call(self, x: Any) -> Any:
         return self.function(self, x)
@@ -45,9 +46,21 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
     "repeat": lambda layer, x: ops.repeat(x[:, :, :2], ops.shape(x)[1], axis=-1),
     "repeat all": lambda layer, x: ops.repeat(x, ops.shape(x)[1]),
     "tile": lambda layer, x: ops.tile(layer.table[:, :2], (ops.shape(x)[0], 1, 1)),
+    "product of sizes": lambda layer, x: x / ops.cast(ops.prod(ops.shape(x)[1:]), "float32"),
+    "sizes as a tensor": lambda layer, x: x + ops.cast(ops.convert_to_tensor(ops.shape(x))[1], "float32"),
+    "array of sizes": lambda layer, x: ops.reshape(x, ops.array([ops.shape(x)[0], 6 * ops.shape(x)[1]])),
+    "segments of a size": lambda layer, x: ops.segment_sum(
+        x[:, 0], ops.cast(x[:, 0, 0] > 0, "int32"), ops.shape(x)[0] + 1
+    ),
+    "largest of segments": lambda layer, x: ops.segment_max(
+        x[:, 0], ops.arange(ops.shape(x)[0]), num_segments=ops.shape(x)[0]
+    ),
     "tile to more axes": lambda layer, x: ops.tile(layer.table[0, :2], (ops.shape(x)[0], 1, 1)),
     "positions": lambda layer, x: x + ops.take(layer.table[0], ops.arange(ops.shape(x)[1]), axis=0),
     "cropped positions": lambda layer, x: x + layer.table[:, : ops.shape(x)[1]],
+    "cropped constant": lambda layer, x: x + layer.numbers[: ops.shape(x)[1]],
+    "array with a size": lambda layer, x: x / ops.array([1, 2, 3, 4, 5, ops.shape(x)[1]], dtype="float32"),
+    "convert_to_tensor": lambda layer, x: x * ops.cast(ops.convert_to_tensor(ops.shape(x)[1]), "float32"),
     "arange": lambda layer, x: ops.arange(1, ops.shape(x)[1] + 1, 2, dtype="float32"),
     "zeros": lambda layer, x: ops.concatenate([ops.zeros((ops.shape(x)[0], 2, 6)), x], axis=1),
     "ones": lambda layer, x: ops.ones((1, *ops.shape(x)[1:])) + x,

@@ -1,4 +1,4 @@
-"""The tree of errors, and the exit code of each."""
+"""The tree of errors, the exit code of each, and the reason of an error of another library."""
 
 import pytest
 
@@ -51,6 +51,7 @@ def test_parity_error_carries_the_parity() -> None:
     [
         ("first\nsecond", "first"),
         ("", "RuntimeError"),
+        ("{{function_node __wrapped__Gather}} indices[0] = 7", "indices[0] = 7"),
         (
             "Exception encountered when calling Outer.call().\n\n\x1b[1mException encountered when calling "
             "Inner.call().\n\n\x1b[1mno such axis\x1b[0m\n\nArguments received by Inner.call():\n  • x=1\x1b[0m",

@@ -128,7 +128,9 @@ def test_traced_call_restores_the_operators_after_an_error() -> None:
             raise RuntimeError("broken\nwith more lines")
 
     original = {name: getattr(keras.Variable, name) for name in OPERATORS}
-    with pytest.raises(Unsupported, match=r"^its call can't be traced into keras\.ops: broken$"):
+    with pytest.raises(
+        Unsupported, match=r"^its call can't be traced into keras\.ops: broken \(test_keras_graph\.py, line"
+    ):
         trace(Broken())
     assert {name: getattr(keras.Variable, name) for name in OPERATORS} == original
 
@@ -221,7 +223,8 @@ def test_traced_call_of_a_layer_that_calls_its_backend() -> None:
     backend, symbol = layer.backend, keras.Input((3, 4, 2))
     with traced_call(layer, (symbol,), {}) as function:
         array = random_array(2, 3, 4, 2)
-        np.testing.assert_allclose(function([array]), np.clip(2 * array, 0, 1), rtol=1e-6, atol=0)
+        [got] = interpret(function, [array], lambda operation, args, kwargs, _: [operation(*args, **kwargs)])
+        np.testing.assert_allclose(got, np.clip(2 * array, 0, 1), rtol=1e-6, atol=0)
     assert layer.backend is backend
 
 

@@ -13,7 +13,7 @@ from export.errors import Unsupported, UserError
 from export.lower import lower_model
 from export.lowerings import DEFAULT, Registry
 from export.runtime import open_session
-from tests.export.helpers import converted, functional, kinds, random_array, randomize
+from tests.export.helpers import converted, functional, kinds, random_array, randomize, run
 
 L = keras.layers
 
@@ -109,6 +109,22 @@ def test_subclassed_model_within_a_functional_model() -> None:
             return x + self.second(self.first(x))
 
     assert converted(functional((4,), Block(), L.Dense(2))).route == "direct"
+
+
+def test_attention_whose_query_has_one_row() -> None:
+    """Keras declares one row for its output, and computes one for each row of the values."""
+
+    class Latent(keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.latent = self.add_weight(shape=(3, 4), name="latent")
+            self.attention, self.own = L.Attention(), L.MultiHeadAttention(2, 2)
+
+        def call(self, x: Any) -> Any:
+            latent = ops.expand_dims(self.latent, 0)
+            x = self.attention([latent, x]) + latent
+            return ops.reshape(self.own(x, x), (-1, 12))
+
+    assert converted(functional((5, 4), Latent(), L.Dense(2))).route == "direct"
 
 
 def test_custom_layer_that_does_nothing_in_inference_writes_no_nodes() -> None:
@@ -223,3 +239,33 @@ def test_quantized_layer_is_unsupported() -> None:
         Unsupported, match=r"layer 'one' \(Dense\): it is quantized to int8; export the model before"
     ):
         lower(model)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_output_of_a_custom_layer_that_depends_on_no_input(dtype: str) -> None:
+    class Positions(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x, keras.ops.arange(x.shape[1], dtype=dtype)
+
+    x = keras.Input((3,), name="x")
+    got = run(converted(keras.Model(x, Positions()(x))), np.ones((2, 3), "float32"))
+    np.testing.assert_array_equal(got[1], np.arange(3, dtype=dtype), strict=True)
+
+
+def test_layers_that_are_called_by_keywords() -> None:
+    class Named(keras.layers.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense, self.norm = L.Dense(4), L.LayerNormalization()
+            self.attention = L.MultiHeadAttention(2, 2)
+
+        def build(self, shape: Any) -> None:
+            self.dense.build(shape)
+            self.norm.build(shape)
+            self.attention.build(shape, shape)
+
+        def call(self, inputs: Any) -> Any:
+            return self.attention(value=self.norm(inputs=inputs), query=self.dense(inputs=inputs))
+
+    x = keras.Input((3, 4), name="x")
+    converted(randomize(keras.Model(x, Named()(inputs=x))))

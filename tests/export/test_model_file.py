@@ -22,7 +22,7 @@ def test_keras_2_is_recognized(tmp_path: Path) -> None:
     assert is_keras_2(MODELS / "cnn.h5")
     assert is_keras_2(MODELS / "stock.keras")
     assert is_keras_2(MODELS / "cnn-saved")
-    assert not is_keras_2(MODELS / "stock.h5")  # Keras 3 reads it
+    assert is_keras_2(MODELS / "stock.h5")
     assert not is_keras_2(tmp_path)
     assert not is_keras_2(tmp_path / "gone.h5")
 

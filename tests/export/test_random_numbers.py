@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from export.random_numbers import FIXED, fixed_float64_numbers, fixed_numbers, random_numbers_of
+from export.random_numbers import FIXED, fixed_numbers, random_numbers_of
 
 SHAPE = (200, 100)
 SEED = keras.random.SeedGenerator(3)
@@ -58,23 +58,23 @@ def test_shuffle_keeps_all() -> None:
 
 
 def test_fixed_numbers() -> None:
-    with random_numbers_of(fixed_numbers):
+    with random_numbers_of(fixed_numbers()):
         np.testing.assert_array_equal(keras.random.normal((2,), seed=SEED), [FIXED["normal"]] * 2)
         np.testing.assert_array_equal(keras.random.uniform((2,)), [FIXED["uniform"]] * 2)
-    with random_numbers_of(fixed_float64_numbers):
+    with random_numbers_of(fixed_numbers("float64")):
         assert np.asarray(keras.random.normal((2,), dtype="float32")).dtype == np.float64
     assert len(set(np.asarray(keras.random.normal((2,), seed=SEED)))) == 2
 
 
 def test_fixed_seed_keeps_keras_numbers() -> None:
     own = np.asarray(keras.random.normal((3,), seed=7))
-    with random_numbers_of(fixed_numbers):
+    with random_numbers_of(fixed_numbers()):
         np.testing.assert_array_equal(keras.random.normal((3,), seed=7), own)
 
 
 def test_other_threads_keep_keras_functions() -> None:
     found = []
-    with random_numbers_of(fixed_numbers):
+    with random_numbers_of(fixed_numbers()):
         thread = threading.Thread(target=lambda: found.append(np.asarray(keras.random.normal((9,)))))
         thread.start()
         thread.join()
@@ -83,7 +83,7 @@ def test_other_threads_keep_keras_functions() -> None:
 
 def test_other_distributions_are_unsupported() -> None:
     with (
-        random_numbers_of(fixed_numbers),
+        random_numbers_of(fixed_numbers()),
         pytest.raises(ValueError, match="normal and the uniform distribution"),
     ):
         keras.random.gamma((3,), 1.0)

@@ -136,3 +136,21 @@ def test_models_are_loaded_as_before(name: str, suffix: str, tmp_path: Path) -> 
     assert [weight.shape for weight in loaded.weights] == [weight.shape for weight in model.weights]
     for weight, expected in zip(loaded.weights, model.weights, strict=True):
         np.testing.assert_array_equal(weight, expected)
+
+
+class Mask(L.Layer):
+    """A layer that creates a variable from values."""
+
+    def build(self, shape: Any) -> None:
+        self.mask = keras.Variable(np.eye(4), trainable=False, name="mask")
+
+    def call(self, x: Any) -> Any:
+        return x @ self.mask
+
+
+def test_variable_of_values_in_a_nested_model(tmp_path: Path) -> None:
+    """Keras wraps the error that such a layer raises in another one."""
+    model = functional((4,), functional((4,), Mask()), L.Dense(2))
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras", custom_objects={"Mask": Mask})
+    np.testing.assert_array_equal(loaded.layers[1].layers[1].mask, model.layers[1].layers[1].mask)

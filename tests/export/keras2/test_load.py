@@ -18,7 +18,7 @@ def test_all_formats_are_covered() -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_outputs_equal_those_of_tensorflow_addons(name: str) -> None:
-    assert is_keras_2(MODELS / name) or name == "stock.h5"
+    assert is_keras_2(MODELS / name)
     told: list[str] = []
     model = load_model(MODELS / name, tell=told.append)
     check_outputs(MODELS / name, model)

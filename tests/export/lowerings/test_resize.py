@@ -120,3 +120,20 @@ def test_center_crop_of_dynamic_sizes() -> None:
 def test_random_crop_in_inference() -> None:
     x = keras.Input((9, 8, 3))
     check(keras.Model(x, L.RandomCrop(4, 5)(x)), random_array(2, 9, 8, 3))
+
+
+@pytest.mark.parametrize("name", ["nearest", "bilinear", "bicubic"])
+def test_resize_to_the_size_of_another_image(name: str) -> None:
+    """As in a network with skip connections: a dynamic size, by the operation and by a layer."""
+
+    class UpTo(keras.layers.Layer):
+        def compute_output_shape(self, x_shape: Any, other_shape: Any) -> Any:
+            return (*other_shape[:2], 5, 3)
+
+        def call(self, x: Any, other: Any) -> Any:
+            height, width = ops.shape(other)[1:3]
+            y = ops.image.resize(x, (height, width), interpolation=name) + other
+            return L.Resizing(height, 5, interpolation=name)(y)
+
+    x, other = keras.Input((4, 6, 3), name="x"), keras.Input((None, None, 3), name="other")
+    converted(keras.Model([x, other], UpTo()(x, other)), rtol=1e-3, atol=1e-4)

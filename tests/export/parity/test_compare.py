@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from export.parity.compare import Deviation, Tolerance, Truth, allowance, jump_of, unit_of
+from export.parity.compare import Deviation, Tolerance, Truth, allowance, in_range
 
 U = 2.0**-23
 NONE = Tolerance()
@@ -108,8 +108,24 @@ def test_the_position_of_the_largest_value() -> None:
     assert (deviation.agreeing, deviation.ranked) == (0, 1)
 
 
-def test_units_of_half_precision() -> None:
-    assert unit_of("float32") == U
-    assert unit_of("float16") == 2.0**-10
-    assert jump_of(["float32", "float16"]) == 2.0**-10 * 2.0**13
-    assert jump_of([]) == jump_of(["float32"]) == 2.0**-10
+@pytest.mark.parametrize(
+    ("dtype", "off", "within"),
+    [
+        ("float16", 2.0**-11, True),  # half a unit in the last place of the float16 of 1.5
+        ("float16", 2.0**-10, False),
+        ("float32", 2.0**-11, False),
+        ("bfloat16", 2.0**-11, False),  # float32 in the graph
+    ],
+)
+def test_an_output_in_float16_may_be_rounded_to_it(dtype: str, off: float, within: bool) -> None:
+    exact = np.array([[1.5, 0.25]])
+    truth, deviation = Truth(dtype), Deviation()
+    truth.add(exact, exact)
+    deviation.add(exact + np.array([[off, 0]]), exact, exact, truth, NONE)
+    assert (deviation.above <= allowance(truth, 0.0)) == within
+
+
+def test_numbers_above_the_range_of_float16_are_infinite_there() -> None:
+    exact = np.array([1e5, -7e4, 65519.0, 1.0 / 3])
+    np.testing.assert_array_equal(in_range(exact, "float16"), [np.inf, -np.inf, 65519.0, 1.0 / 3])
+    assert in_range(exact, "float32") is exact

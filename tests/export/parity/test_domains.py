@@ -75,6 +75,20 @@ def test_numbers_that_are_counted() -> None:
     assert of(lambda x: keras.ops.bincount(x, minlength=20), dtype="int32") == Domain("integers", 0, 19)
 
 
+def test_numbers_that_are_indices() -> None:
+    table = np.zeros((7, 2), "float32")
+    assert of(lambda x: keras.ops.take(table, x, axis=0), dtype="int32") == Domain("integers", 0, 6)
+    assert of(lambda x: keras.ops.take(table, keras.ops.expand_dims(x, 1)), dtype="int32").high == 13
+
+
+@pytest.mark.parametrize(("length", "highest"), [(9, 8), (None, 2)])
+def test_positions_in_another_input(length: int | None, highest: int) -> None:
+    """Of a dynamic dimension, those that exist at the smallest size that is tried."""
+    x, positions = keras.Input((length, 2)), keras.Input((4,), dtype="int32")
+    taken = keras.ops.take_along_axis(x, positions[:, :, None], axis=1)
+    assert domain_of(keras.Model([x, positions], taken), 1, RANGE) == Domain("integers", 0, highest)
+
+
 def test_guesses() -> None:
     assert of(L.Dense(2)) == Domain("numbers", 0.0, 1.0, known=False)
     assert of(L.Dense(2), dtype="uint8") == Domain("integers", 0, 255, known=False)

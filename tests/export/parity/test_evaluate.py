@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from export.parity.evaluate import Evaluator, ReferenceEvaluator, find_heads
-from export.parity.oracle import NotExact
+from export.precision import NotExact
 from tests.export.helpers import functional, randomize
 
 L = keras.layers
@@ -133,7 +133,7 @@ class Insists(keras.layers.Layer):
     """Casts to float32 in the midst of its computation."""
 
     def call(self, x: Any) -> Any:
-        return keras.ops.cast(x, "float32") * 2
+        return keras.ops.convert_to_tensor(x, "float32") * 2
 
 
 class Fails(keras.layers.Layer):

@@ -5,6 +5,7 @@ import pytest
 from export.conversion import Options
 from export.convert import convert
 from export.errors import UserError
+from export.parity import check_parity
 from export.parity.data import Source
 from export.parity.plan import Feed, plan
 from tests.export.helpers import functional
@@ -16,7 +17,12 @@ def feeds(
     model: keras.Model, data: list[np.ndarray] | None = None, quick: bool = False, **options: int
 ) -> list[Feed]:
     made = Source(model, convert(model, Options(**options)), data)  # type: ignore[arg-type]
-    return plan(model, made, lambda arrays: [model(arrays[0]).numpy()], quick=quick)
+
+    def run(arrays: list[np.ndarray]) -> list[np.ndarray]:
+        outputs = model(arrays if len(arrays) > 1 else arrays[0])
+        return [np.asarray(x) for x in keras.tree.flatten(outputs)]
+
+    return plan(model, made, run, quick=quick)
 
 
 def kinds(found: list[Feed]) -> list[tuple[str, int]]:
@@ -52,6 +58,31 @@ def test_all_rows_of_the_data_are_compared(count: int) -> None:
     assert {len(feed.make()[0]) for feed in found} >= {1, 2, 7, 32}
 
 
+def test_inputs_with_other_numbers_of_rows() -> None:
+    """A graph has more edges than nodes: its data are compared as a whole."""
+    nodes, edges = keras.Input((4,)), keras.Input((2,), dtype="int32")
+    sources = keras.ops.take(nodes, edges[:, 0], axis=0)
+    model = keras.Model([nodes, edges], keras.ops.segment_sum(sources, edges[:, 1], num_segments=5))
+    data = [np.ones((5, 4), np.float32), np.zeros((9, 2), np.int32)]
+    first = feeds(model, data, quick=True)
+    assert kinds(first) == [("batch 5", 5)]
+    assert [len(x) for x in first[0].make()] == [5, 9]
+    conversion = convert(model)
+    names = [x.type.tensor_type.shape.dim[0].dim_param for x in conversion.model.graph.input]
+    assert names == [f"{name}_axis0" for name in conversion.inputs]
+    assert check_parity(model, conversion, data=data).passed
+
+
+def test_inputs_of_other_fixed_numbers_of_rows() -> None:
+    nodes, edges = keras.Input(batch_shape=(5, 4)), keras.Input(batch_shape=(9, 2), dtype="int32")
+    model = keras.Model([nodes, edges], [2 * nodes, edges + 1])
+    (feed, *_) = feeds(model, quick=True)
+    assert [x.shape for x in feed.make()] == [(5, 4), (9, 2)]
+    data = [np.ones((10, 4), np.float32), np.arange(36, dtype=np.int32).reshape(18, 2)]
+    found = feeds(model, data, quick=True)
+    assert [feed.make()[1][0, 0] for feed in found] == [0, 18]
+
+
 def test_sizes_that_keras_can_run() -> None:
     # Five poolings and concatenations: sizes are multiples of 32.
     x = inputs = keras.Input((None, None, 3))
@@ -82,6 +113,6 @@ def test_no_size_that_keras_can_run() -> None:
         raise ValueError("too short\nby far")
 
     source = Source(model, convert(model), None)
-    message = "it fails on random ones of sizes 16 to 512: too short; give some of your own with --check-data"
+    message = "it fails on random ones of sizes 4 to 512: too short; give some of your own with --check-data"
     with pytest.raises(UserError, match=message):
         plan(model, source, fails)

@@ -240,3 +240,10 @@ def test_normalizations_in_a_row_become_one() -> None:
     layers = [L.ReLU(), L.BatchNormalization(), L.Rescaling(2.0, 1.0), L.BatchNormalization(), L.ReLU()]
     conversion = converted(functional((6, 6, 4), L.Conv2D(4, 3), *layers))
     assert normalization_operators(conversion) == ["BatchNormalization"]
+
+
+@pytest.mark.parametrize("layer", [L.LSTM(3), L.GRU(3, return_sequences=True), L.Permute((2, 1))])
+def test_past_a_transpose_within_a_lowering(layer: Any) -> None:
+    """Of different numbers for each feature, so that the shape of the constants matters."""
+    normalization = L.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0, 5.0, 6.0])
+    converted(functional((5, 3), normalization, layer))
