@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from export.infer_metadata import read_class_names
 from export.served_model import ServedModel
 
 SUM_TOLERANCE = 1e-3  # probabilities sum to 1; those of 1000 classes in float16 to within 5e-4
-SMALL = 64  # pixels of height or width
 
 
 @dataclass(frozen=True)
@@ -146,11 +144,6 @@ def are_probabilities(values: np.ndarray) -> bool:
     if not ((values >= 0) & (values <= 1 + SUM_TOLERANCE)).all():  # False for NaN
         return False
     return bool((np.abs(values.sum(axis=1, dtype=np.float64) - 1) <= SUM_TOLERANCE).all())
-
-
-def takes_small_grey_images(image: ImageFormat) -> bool:
-    """Whether images are grey and of up to 64x64 pixels, as those of models of digits and letters are."""
-    return image.channels == 1 and max(image.height or math.inf, image.width or math.inf) <= SMALL
 
 
 def _listed(values: Sequence[object]) -> str:

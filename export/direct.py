@@ -16,6 +16,7 @@ from export.layout import graph_shape, is_nchw
 from export.lower import lower_model
 from export.lowerings import DEFAULT
 from export.passes.cleanup import cleanup_pass
+from export.passes.drop_lengths import DropLengthsPass
 from export.passes.fold_affine import FoldAffinePass
 from export.passes.legalize import LegalizePass
 from export.passes.outcome import FoldReport
@@ -107,6 +108,7 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
         RemoveUnusedNodesPass()(model)  # a mask that no layer takes must not keep a fold from its neighbour
     if options.fold and not layerwise:
         report = FoldAffinePass().call(model).report
+    DropLengthsPass(options.runtime.without)(model)
     LegalizePass(portable=options.runtime.portable)(model)
     if not layerwise:
         SimplifyLayoutPass()(model)

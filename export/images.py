@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,7 @@ TRANSPOSITIONS = {
     8: "ROTATE_90",
 }
 LIGHT, EVEN, INK = 128, 48, 80  # grey levels: of paper, its unevenness, and how much darker ink is
+SMALL = 64  # pixels of height or width
 BYTES_PER_PIXEL = 4  # of Pillow's images; most formats are unpacked to no more
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")  # not EPS, which runs another program
 
@@ -45,6 +47,11 @@ class ImageFormat:
     height: int | None
     width: int | None
     channels: int
+
+    @property
+    def is_small_and_grey(self) -> bool:
+        """Whether they are grey and of up to 64x64 pixels, as those of models of digits and letters are."""
+        return self.channels == 1 and max(self.height or math.inf, self.width or math.inf) <= SMALL
 
 
 def image_files(path: str | Path) -> list[Path]:

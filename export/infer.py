@@ -20,7 +20,6 @@ from export.classifier import (
     are_probabilities,
     best_classes,
     has_classes,
-    takes_small_grey_images,
 )
 from export.command import Parser, run
 from export.errors import UserError
@@ -115,7 +114,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     class_names = _class_names(model)
     columns = arguments.columns.split(",") if arguments.columns else ()
     reader = Reader(model, images, arguments.invert, arguments.values, columns)
-    gives_hints = images is not None and takes_small_grey_images(images.format) and not arguments.invert
     on_paper: list[str] = []
     names: list[str] = []
     parts: list[Outputs] = []
@@ -133,7 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if path is not None:
         write_outputs(path, names, joined(path, parts))
         print(escape(f"{path}: {len(names):,} rows of {', '.join(value.name for value in model.outputs)}"))
-    if on_paper and gives_hints:
+    if on_paper:
         others = f" and {len(on_paper) - 1:,} more look" if on_paper[1:] else " looks"
         print(
             f"hint: {escape(on_paper[0])}{others} like dark ink on light paper; most models of small grey images are "
@@ -161,7 +159,8 @@ def _lines(
 ) -> list[str]:
     """What is printed of some rows: their classes, if the output is one of classes, otherwise its values."""
     values = outputs[model.outputs[0].name]
-    may_be_classes = len(outputs) == 1 and has_classes(values.shape, values.dtype) and values.shape[1] > 1
+    has_rows = len(outputs) == 1 and values.shape[:1] == (len(names),)
+    may_be_classes = has_rows and has_classes(values.shape, values.dtype) and values.shape[1] > 1
     if may_be_classes and (images is not None or class_names is not None or are_probabilities(values)):
         predictions = best_classes(values, names, class_names, top)
         return [prediction_json(one) if as_json else prediction_text(one) for one in predictions]

@@ -35,7 +35,7 @@ class Rows:
         names: a name for each row.
         inputs: an array for each input, by name.
         notes: what the user should know about them, a line each.
-        on_paper: the names of images that look like dark ink on light paper.
+        on_paper: the names of small grey images that look like dark ink on light paper.
     """
 
     source: str
@@ -81,6 +81,10 @@ class Reader:
                 for file in image_files(path):
                     yield self._of_image(str(file) if Path(path).is_dir() else path)
 
+    @property
+    def _looks_for_paper(self) -> bool:
+        return self.images is not None and self.images.format.is_small_and_grey and not self.invert
+
     def _rows(self, path: str, inputs: dict[str, np.ndarray], notes: Sequence[str] = ()) -> Rows:
         count = max((len(array) for array in inputs.values() if array.ndim), default=0)
         notes = [*notes, *(_nan_note(path, name, array) for name, array in inputs.items())]
@@ -125,7 +129,7 @@ class Reader:
         if self.invert:
             pixels = 255 - (pixels if pixels.dtype == np.uint8 else pixels.astype(np.float32))
         rows = self._rows(path, {name: self.images.values(pixels)}, [f"hint: {hint}" if hint else ""])
-        pairs = zip(rows.names, pixels, strict=True)
+        pairs = zip(rows.names, pixels, strict=True) if self._looks_for_paper else ()
         return replace(rows, on_paper=[name for name, x in pairs if looks_like_ink_on_paper(x)])
 
     def _of_image(self, path: str) -> Rows:
@@ -133,7 +137,7 @@ class Reader:
             listed = "; ".join(map(str, self.model.inputs))
             raise UserError(f"{path}: expected {self._file_kinds()}, because the model takes {listed}")
         pixels, changes = read_image(Path(path), self.images.format, self.invert)
-        on_paper = [path] if looks_like_ink_on_paper(pixels[0]) else []
+        on_paper = [path] if self._looks_for_paper and looks_like_ink_on_paper(pixels[0]) else []
         inputs = {self.images.value.name: self.images.values(pixels)}
         return Rows(path, [path], inputs, [f"{path}: {changes}"] if changes else [], on_paper)
 

@@ -36,7 +36,8 @@ class Target:
         domains: the domains whose operators it has.
         missing: standard operators that it doesn't have.
         allowed: what attributes may be, by operator and attribute, where it doesn't have all.
-        without: inputs that it ignores or gets wrong, by operator: the position and what it is.
+        without: inputs that it ignores or gets wrong, by operator: the position and what it is. The lengths of
+            sequences are replaced where they can be (`passes/drop_lengths.py`).
         joins_directions: whether it makes one of two recurrent operators that go over a sequence in opposite
             directions, which it gets wrong.
         missing_types: types that its inputs and outputs can't have.

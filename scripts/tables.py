@@ -4,6 +4,7 @@ usage: python scripts/tables.py [--check]   (--check: only report whether the pa
 """
 
 import json
+import re
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from export.command import run
 from export.errors import CheckError, UserError
 from export.files import write_text
+from export.targets import CLASSICAL, TARGETS
 from kerasnorm.norms import NORMS
 from kerasnorm.study.plan import Run
 from kerasnorm.study.statistics import summarize
@@ -313,6 +315,53 @@ def keras_2_table() -> str:
     return "\n".join(lines)
 
 
+def targets_table() -> str:
+    """What each target of the export has, from the table that the export uses."""
+    record = json.loads((ROOT / "results/bench/targets.json").read_text())["targets"]
+    lines = [
+        "| target | opset, if not asked for | may be | several groups of a normalization | operators that it lacks "
+        "| models run there |",
+        "| --- | ---: | --- | --- | --- | --- |",
+    ]
+    for name, target in TARGETS.items():
+        form = "`GroupNormalization`" if target.portable else "`InstanceNormalization` between reshapes"
+        lacks = f"{len(target.missing)}" if target.missing else "none"
+        if CLASSICAL not in target.domains:
+            lacks += f", and all of `{CLASSICAL}`"
+        lines.append(
+            f"| `{name}` | {target.opset} | {target.lowest_opset} to {target.highest_opset} | {form} | {lacks} "
+            f"| {_models_run(record.get(name))} |"
+        )
+    return "\n".join(lines)
+
+
+def _models_run(target: dict[str, Any] | None) -> str:
+    if target is None:
+        return ""
+    if target["version"] is None:
+        return "none: documented support"
+    errors = [row["error"] for row in target["models"].values() if row.get("error") is not None]
+    return f"{len(errors)} on {target['version'].split('-')[0]}, largest error {max(errors):.0e}"
+
+
+def target_models_table() -> str:
+    """How far each model is from Keras in each target, or what the target lacks."""
+    record = json.loads((ROOT / "results/bench/targets.json").read_text())["targets"]
+    lines = [f"| model | {' | '.join(record)} |", f"| --- |{' ---: |' * len(record)}"]
+    for name in next(iter(record.values()))["models"]:
+        cells = []
+        for target in record.values():
+            row = target["models"][name]
+            problem = re.search("got (.*); choose another", row.get("refused", ""))
+            if "refused" in row:
+                cells.append(problem[1] if problem else row["refused"])
+            else:
+                error = row.get("error")
+                cells.append("exported" if error is None else f"{error:.0e}" if error else "0")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "results": results_table,
@@ -349,6 +398,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/export/keras2.md": {"keras2": keras_2_table},
     "docs/export/applications.md": {"applications": applications_table},
+    "docs/export/options.md": {"targets": targets_table, "target-models": target_models_table},
 }
 
 

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from export.classifier import Classifier, Prediction, are_probabilities, best_classes, takes_small_grey_images
+from export.classifier import Classifier, Prediction, are_probabilities, best_classes
 from export.convert import Options
 from export.errors import UserError
 from export.export import export_model
-from export.images import ImageFormat
 from kerasnorm import build_cnn
 from tests.export.helpers import randomize
 from tests.export.serving import LOGITS, write_model
@@ -111,14 +110,6 @@ def test_classes_with_the_largest_values(tmp_path: Path) -> None:
     assert second.classes == ("cat", "dog")
     with pytest.raises(UserError, match="expected 2 class names in the model's metadata, got 1"):
         best_classes(np.ones((1, 2)), ["a"], ["cat"], 1)
-
-
-@pytest.mark.parametrize(
-    ("image", "expected"),
-    [((28, 28, 1), True), ((28, 28, 3), False), ((28, 65, 1), False), ((None, 28, 1), False)],
-)
-def test_takes_small_grey_images(image: tuple[int | None, int | None, int], expected: bool) -> None:
-    assert takes_small_grey_images(ImageFormat(*image)) is expected
 
 
 @pytest.mark.parametrize(

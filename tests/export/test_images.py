@@ -208,3 +208,11 @@ def test_ink_on_paper(image: np.ndarray) -> None:
 )
 def test_no_ink_on_paper(image: np.ndarray) -> None:
     assert not looks_like_ink_on_paper(image)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [((28, 28, 1), True), ((28, 28, 3), False), ((28, 65, 1), False), ((None, 28, 1), False)],
+)
+def test_small_and_grey(image: tuple[int | None, int | None, int], expected: bool) -> None:
+    assert ImageFormat(*image).is_small_and_grey is expected

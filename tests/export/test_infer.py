@@ -30,9 +30,9 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (9, 28, 28, 1), np.uint8)
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
-    export_model(MODEL, folder / "grey.onnx", Options(class_names=DIGITS))
-    export_model(RGB, folder / "rgb.onnx", Options(input_layout="nchw", raw_pixels=True))
-    export_model(MODEL, folder / "fixed.onnx", Options(batch=4))
+    export_model(MODEL, folder / "grey.onnx", Options(class_names=DIGITS), quick=True)
+    export_model(RGB, folder / "rgb.onnx", Options(input_layout="nchw", raw_pixels=True), quick=True)
+    export_model(MODEL, folder / "fixed.onnx", Options(batch=4), quick=True)
     for index, image in enumerate(IMAGES):
         Image.fromarray(image[..., 0]).save(folder / f"image{index}.png")
     np.savez(folder / "images.npz", x_test=IMAGES)
@@ -359,6 +359,12 @@ def test_texts_from_standard_input(
     assert infer(path, tmp_path / "t.txt", "--json")[1] == (
         json.dumps({"name": f"{tmp_path / 't.txt'}[0]", "outputs": {"y": "One\x1b[2J"}}) + "\n"
     )
+
+
+def test_output_without_a_row_for_each_image(pixels: Path, infer: Callable[..., Any]) -> None:
+    ending = "spots = NonZero(flat)  y = Cast <to = 1> (spots)"
+    path = write_model(pixels.with_name("model.onnx"), ending, out="N, C")
+    assert infer(path, pixels) == (0, "y [[0, 0], [0, 2]]\n", "")
 
 
 def test_warnings_about_nan(pixels: Path, infer: Callable[..., Any]) -> None:
