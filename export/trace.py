@@ -108,7 +108,7 @@ def symbolic_sizes() -> Iterator[None]:
         for kind in (keras.KerasTensor, keras.Variable):
             original = kind.__getitem__
             stack.callback(setattr, kind, "__getitem__", original)
-            kind.__getitem__ = _deferring(original, sizes.get_item, ("key",), owner)
+            kind.__getitem__ = _deferring(_taking_none(original), sizes.get_item, ("key",), owner)
         stack.callback(setattr, keras.Layer, "add_loss", keras.Layer.add_loss)
         keras.Layer.add_loss = _deferring(keras.Layer.add_loss, add_loss, ("loss",), owner)
         yield
@@ -149,5 +149,15 @@ def _taking_sizes(original: Callable[..., Any], owner: int) -> Callable[..., Any
         if threading.get_ident() == owner and isinstance(x, (tuple, list)) and holds_symbol(x):
             x = sizes.vector(x)
         return original(x, *args, **kwargs)
+
+    return call
+
+
+def _taking_none(get_item: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """A `__getitem__` that takes None for a new first axis, as tensors do; symbols take it in a tuple only."""
+
+    @functools.wraps(get_item)
+    def call(x: Any, key: Any) -> Any:
+        return get_item(x, (None,) if key is None else key)
 
     return call
