@@ -128,10 +128,13 @@ def export(build: str, folder: Path) -> Result:
 
 def keras_export(build: str, folder: Path) -> Result:
     """Write Keras' own export."""
+    import keras
+
     model, _ = load(build, folder)
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model(model.input)  # Keras exports no model that was never called
+        # Keras exports no model that was never called.
+        model(model.inputs[0] if isinstance(model, keras.Sequential) else model.input)
         start = time.perf_counter()
         model.export(str(folder / "keras.onnx"), format="onnx", verbose=False)
     seconds = time.perf_counter() - start

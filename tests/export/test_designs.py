@@ -11,7 +11,7 @@ from benchmarks.designs import DESIGNS
 from export.convert import convert
 from export.parity import check_parity
 
-# Quick ones, which between them have most of what is special: patches, windows, masks, dict inputs, strings, losses, ...
+# Quick ones, which have most of what is special: patches, windows, masks, dict inputs, strings, losses, graphs.
 DEFAULT = (
     *("ViT", "Swin", "mini GPT", "translation, transformer", "structured data", "VQ-VAE", "message passing"),
     *("video classifier, GRU", "detector with its boxes"),
