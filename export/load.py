@@ -5,11 +5,14 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.utils import python_utils  # Keras has no public name for it
 
 from export.custom_code import missing_names
 from export.errors import UserError
@@ -51,6 +54,8 @@ def load_model(
     for name, module in OWN_LAYERS.items():
         if name in config:
             importlib.import_module(module)
+    if unsafe:
+        _define_usual_names(custom_objects or {})
     try:
         with open_hdf5(path):
             pass  # the weights have been checked; Keras opens the file itself
@@ -82,6 +87,15 @@ def _load(path: Path, custom_objects: Mapping[str, Any] | None, safe_mode: bool)
     return keras.models.load_model(
         path, custom_objects=dict(custom_objects or {}), compile=False, safe_mode=safe_mode
     )
+
+
+def _define_usual_names(custom_objects: Mapping[str, Any]) -> None:
+    """Define what the code of Lambda layers may use. Keras runs it among the names of the module that reads it."""
+    usual = {"keras": keras, "layers": keras.layers, "ops": keras.ops, "K": keras.backend, "np": np}
+    if "tensorflow" in sys.modules:
+        usual["tf"] = sys.modules["tensorflow"]
+    for name, x in {**usual, **custom_objects}.items():
+        vars(python_utils).setdefault(name, x)
 
 
 def _without_state(config: Any) -> Any:
