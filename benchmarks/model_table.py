@@ -3,13 +3,14 @@
 usage: python -m benchmarks.model_table [--speed] [MODEL ...]    (default: all designs of benchmarks/designs)
 
 Each model is saved, loaded in another process, exported and checked there, exported by Keras in a third one, and both
-graphs are timed in a fourth. `--speed` times the recorded models again and leaves the rest of the record as it is: do
-that on a machine that does nothing else.
+graphs are timed in a fourth. The files stay in build/models. `--speed` times those again and leaves the rest of the
+record as it is: do that on a machine that does nothing else.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,10 +24,17 @@ from export.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "results/bench/models.json"
+KEPT = ROOT / "build/models"
 
 
 def measure(
-    name: str, build: str, *, seconds: float = 600, gib: float = 6, only_speed: bool = False
+    name: str,
+    build: str,
+    *,
+    seconds: float = 600,
+    gib: float = 6,
+    only_speed: bool = False,
+    folder: Path | None = None,
 ) -> dict[str, Any]:
     """Everything that is recorded of one model. No failure of the model raises here.
 
@@ -37,30 +45,34 @@ def measure(
             custom classes.
         seconds: how long each stage may take.
         gib: how much memory each stage may take.
-        only_speed: check few values, and leave out what was recorded already.
+        only_speed: time the graphs that an earlier call left in the folder; make them only if there are none.
+        folder: where to keep the model and its graphs; None to keep nothing.
 
     Returns:
         `loads`: 'safe', 'unsafe' or missing; `route`, `reason`, `nodes`, `transposes`, `passed`, `max_error` and
         `keras_error` (relative to the root mean square), `error` in words; `seconds` and `peak_gib` of conversion and
         parity; `keras`: `nodes` and `seconds` of Keras' own export, or its `error`; `speed` by batch.
     """
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    if folder is None:
+        with tempfile.TemporaryDirectory() as temporary:
+            limits = {"seconds": seconds, "gib": gib}
+            return measure(name, build, **limits, only_speed=only_speed, folder=Path(temporary))
+    folder.mkdir(parents=True, exist_ok=True)
 
-        def stage(kind: str) -> dict[str, Any]:
-            command = [sys.executable, "-m", "benchmarks.model_stages", kind, build, temporary]
-            return _result(run_limited(command, ROOT, seconds, gib), folder)
+    def stage(kind: str) -> dict[str, Any]:
+        command = [sys.executable, "-m", "benchmarks.model_stages", kind, build, str(folder)]
+        return _result(run_limited(command, ROOT, seconds, gib), folder)
 
+    row: dict[str, Any] = {"name": name}
+    if not only_speed or not (folder / "inputs.npz").exists():
+        for file in folder.iterdir():
+            file.unlink()
         saved = stage("save")
         if "error" in saved:
-            return {"name": name, "error": f"can't be saved: {saved['error']}"}
-        row = {"name": name, "parameters": saved["parameters"], **stage("quick" if only_speed else "export")}
-        row["keras"] = stage("keras")
-        if row.get("passed"):
-            speed = stage("speed")
-            if "keras_error" in speed:
-                row["keras"]["error"] = speed.pop("keras_error")
-            row["speed"] = speed
+            return {**row, "error": f"can't be saved: {saved['error']}"}
+        row |= {"parameters": saved["parameters"], **stage("export"), "keras": stage("keras")}
+    if (folder / "inputs.npz").exists():
+        row["speed"] = stage("speed")
     return row
 
 
@@ -80,7 +92,7 @@ def record_models(
         models: for each name, what builds the model, as `measure` wants it.
         path: the record, a JSON file.
         names: which of the models; all if there are none.
-        only_speed: change nothing but `keras` and `speed` of models that are in the record.
+        only_speed: time the graphs of an earlier call again, and leave the rest of the record as it is.
 
     Raises:
         UserError: a name is unknown.
@@ -90,10 +102,8 @@ def record_models(
         raise UserError(f"model: expected one of {', '.join(models)}, got {unknown!r}")
     record: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"models": {}}
     for name in names or models:
-        old = record["models"].get(name, {})
-        row = measure(name, models[name], only_speed=only_speed)
-        if only_speed:
-            row = {**old, **{key: row[key] for key in ("keras", "speed") if key in row}}
+        row = measure(name, models[name], only_speed=only_speed, folder=KEPT / re.sub(r"\W+", "-", name))
+        row = {**record["models"].get(name, {}), **row} if only_speed else row
         record["models"][name] = row
         print(name, json.dumps(row), flush=True)
         record["models"] = {known: record["models"][known] for known in models if known in record["models"]}

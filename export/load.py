@@ -6,6 +6,7 @@ import importlib
 import json
 import math
 import os
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
+from keras.src.utils import python_utils  # Keras has no public name for it
 
 from export.custom_code import missing_names
 from export.errors import UserError
@@ -73,6 +76,8 @@ def load_model(
     for name, module in OWN_LAYERS.items():
         if name in text:
             importlib.import_module(module)
+    if unsafe:
+        _define_usual_names(custom_objects or {})
     source = _Source(path, text, config is not None, dict(custom_objects or {}), not unsafe)
     try:
         with open_hdf5(weights_file(path)):
@@ -148,6 +153,15 @@ def _check_count(model: keras.Model, path: Path) -> None:
         raise UserError(
             f"{path}: expected the weights of the model in the configuration, {expected:,} numbers, got {sum(sizes):,}"
         )
+
+
+def _define_usual_names(custom_objects: Mapping[str, Any]) -> None:
+    """Define what the code of Lambda layers may use. Keras runs it among the names of the module that reads it."""
+    usual = {"keras": keras, "layers": keras.layers, "ops": keras.ops, "K": keras.backend, "np": np}
+    if "tensorflow" in sys.modules:
+        usual["tf"] = sys.modules["tensorflow"]
+    for name, x in {**usual, **custom_objects}.items():
+        vars(python_utils).setdefault(name, x)
 
 
 def _without_state(config: Any) -> Any:

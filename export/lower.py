@@ -70,11 +70,11 @@ class _ModelLowering:
     def graph(self, g: Builder, graph: Any, inputs: Sequence[Tensor]) -> list[Tensor]:
         """Lower a Functional model or what was recorded, whose layers are named within `g.name`."""
 
-        has_other_shapes = False
+        has_other_types = False
 
         def lower(layer: Any, args: Any, kwargs: Any, symbolic: list[Any]) -> list[Tensor]:
-            nonlocal has_other_shapes
-            if has_other_shapes:
+            nonlocal has_other_types
+            if has_other_types:
                 symbolic = _symbolic_outputs(layer, args, kwargs)
             call = g.for_call(
                 f"{g.name}/{layer.name}" if g.name else layer.name,
@@ -83,7 +83,7 @@ class _ModelLowering:
                 self.function,
             )
             outputs = self.call(call, layer, args, kwargs, symbolic)
-            has_other_shapes |= any(map(_differs, outputs, symbolic))
+            has_other_types |= any(map(_differs, outputs, symbolic))
             if self.observer is not None:
                 self.observer(call.name, outputs)
             return outputs
@@ -263,8 +263,9 @@ def _checked(g: Builder, outputs: list[Any], *, of_any_rank: bool = False) -> li
 
 
 def _differs(x: Tensor, declared: keras.KerasTensor) -> bool:
-    """Whether a tensor has another rank than Keras declares, or a dynamic batch where Keras declares one row."""
-    return x.rank != len(declared.shape) or (x.shape[:1] == (None,) and declared.shape[0] is not None)
+    """Whether a tensor has another rank or dtype than Keras declares, or a dynamic batch where Keras has one row."""
+    has_more_rows = x.shape[:1] == (None,) and declared.shape[:1] != (None,)
+    return x.rank != len(declared.shape) or has_more_rows or x.dtype != declared.dtype
 
 
 def _symbolic_outputs(layer: Any, args: Any, kwargs: Any) -> list[keras.KerasTensor]:

@@ -235,26 +235,32 @@ def faults_table() -> str:
     return "\n".join(lines)
 
 
-def designs_table() -> str:
-    """Common designs against Keras' own export."""
+def model_record() -> dict[str, Any]:
+    """Return the models of the record of benchmarks/model_table.py."""
+    models: dict[str, Any] = json.loads((ROOT / "results/bench/models.json").read_text())["models"]
+    return models
+
+
+def models_table() -> str:
+    """Route, size, agreement, cost and latency of designs."""
     lines = [
-        "| design | nodes (Keras' export) | conversion | batch 1 | batch 32 |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| design | route | nodes (Keras' export) | transposes | error (Keras' float32) | conversion, s | memory, GiB "
+        "| batch 1 | batch 32 |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
-    designs = json.loads((ROOT / "results/bench/designs.json").read_text())["designs"]
-    for name, design in designs.items():
-        keras, speed = design["keras"], design["speed"]
-        if "error" in keras:
-            cells = [
-                f"{design['nodes']} (fails)",
-                "",
-                *(f"{speed[n]['ours_ms']:.2f} ms" for n in ("1", "32")),
-            ]
-        else:
-            faster = keras["conversion_s"] / design["conversion_s"]
-            cells = [f"{design['nodes']} ({keras['nodes']})", f"{faster:.0f}x"]
-            cells += [f"{speed[n]['ours_ms']:.2f} ms, **{speed[n]['ratio']:.2f}x**" for n in ("1", "32")]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+    for name, model in model_record().items():
+        if "route" not in model:
+            lines.append(f"| {name} | {model['error']} | | | | | | | |")
+            continue
+        theirs = model.get("keras", {}).get("nodes")
+        nodes = f"{model['nodes']}" + (f" ({theirs})" if theirs else "")
+        error = f"{model['max_error']:.0e} ({model['keras_error']:.0e})" if model["passed"] else "refused"
+        times = [_latency(model.get("speed", {}).get(batch)) for batch in ("1", "32")]
+        cost = f"{model['seconds']['conversion']:.2f} | {model['peak_gib']['conversion']:.1f}"
+        shown = f"{name} (`--unsafe`)" if model["loads"] == "unsafe" else name
+        lines.append(
+            f"| {shown} | {model['route']} | {nodes} | {model['transposes']} | {error} | {cost} | {' | '.join(times)} |"
+        )
     return "\n".join(lines)
 
 
@@ -278,6 +284,29 @@ def float16_table() -> str:
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _latency(speed: dict[str, float] | None) -> str:
+    if not speed:
+        return ""
+    ratio = f", **{speed['ratio']:.2f}x**" if "ratio" in speed else ""
+    return f"{speed['ours_ms']:.2f} ms{ratio}"
+
+
+def keras_failures_table() -> str:
+    """Why Keras' own export of a design gives no graph that runs."""
+    lines = ["| design | Keras' own export |", "| --- | --- |"]
+    for name, model in model_record().items():
+        reason = model.get("speed", {}).get("keras") or model.get("keras", {}).get("error")
+        if reason:
+            lines.append(f"| {name} | {_cell(reason)} |")
+    return "\n".join(lines)
+
+
+def _cell(text: str, length: int = 160) -> str:
+    """Text for a cell of a table."""
+    short = text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " ..."
+    return "`" + short.replace("`", "'").replace("|", "/") + "`"
 
 
 def parity_of_applications_table() -> str:
@@ -394,9 +423,9 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "speed": speed_table,
         "agreement": agreement_table,
         "int8": int8_table,
-        "designs": designs_table,
     },
     "docs/export/keras2.md": {"keras2": keras_2_table},
+    "docs/export/models.md": {"models": models_table, "keras-failures": keras_failures_table},
     "docs/export/applications.md": {"applications": applications_table},
     "docs/export/options.md": {"targets": targets_table, "target-models": target_models_table},
 }

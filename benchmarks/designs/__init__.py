@@ -4,6 +4,8 @@ Each function returns a Keras model, or a pair of the model and a batch of input
 """
 
 from benchmarks.designs import (
+    attention,
+    conditioned,
     dense_prediction,
     generative,
     graphs,
@@ -21,13 +23,14 @@ from benchmarks.designs import (
 )
 
 FAMILIES = {
-    "image classifiers": (transfer, mixers, vision_transformers, windows),
+    "image classifiers": (transfer, mixers, vision_transformers, windows, attention),
     "a result for each pixel": (dense_prediction, restoration),
     "text": (text,),
     "sound and OCR": (speech,),
     "recurrent networks": (recurrent,),
     "series": (timeseries,),
     "generators": (generative,),
+    "steered networks, agents, detectors": (conditioned,),
     "tables": (tabular,),
     "pairs and sets": (similarity,),
     "points and graphs": (graphs,),

@@ -11,8 +11,11 @@ from benchmarks.designs import DESIGNS
 from export.convert import convert
 from export.parity import check_parity
 
-# Quick ones, which between them have what is special: patches, windows, masks, states, dynamic sizes, strings.
-DEFAULT = ("ViT", "MLP-Mixer", "video classifier, GRU", "its decoder, one step")
+# Quick ones, which have most of what is special: patches, windows, masks, dict inputs, strings, losses, graphs.
+DEFAULT = (
+    *("ViT", "Swin", "mini GPT", "translation, transformer", "structured data", "VQ-VAE", "message passing"),
+    "detector with its boxes",
+)
 
 
 def build(reference: str) -> tuple[keras.Model, Any]:

@@ -55,6 +55,13 @@ CASES: dict[str, Callable[[Any, Any], Any]] = {
     "largest of segments": lambda layer, x: ops.segment_max(
         x[:, 0], ops.arange(ops.shape(x)[0]), num_segments=ops.shape(x)[0]
     ),
+    "grid of indices": lambda layer, x: (
+        0.5
+        * ops.cast(  # Keras declares float32 for the grid
+            ops.stack(ops.meshgrid(ops.arange(ops.shape(x)[1]), ops.arange(3), indexing="ij")), "float32"
+        )
+    ),
+    "new first axis": lambda layer, x: 2 * x[None][..., :1],
     "tile to more axes": lambda layer, x: ops.tile(layer.table[0, :2], (ops.shape(x)[0], 1, 1)),
     "positions": lambda layer, x: x + ops.take(layer.table[0], ops.arange(ops.shape(x)[1]), axis=0),
     "cropped positions": lambda layer, x: x + layer.table[:, : ops.shape(x)[1]],

@@ -95,6 +95,20 @@ def test_lambda_layer_is_not_run(tmp_path: Path) -> None:
     np.testing.assert_array_equal(loaded(np.zeros((1, 3), "float32")), np.ones((1, 3)))
 
 
+def double(x: Any) -> Any:
+    return x + x
+
+
+def test_names_that_lambda_layers_use(tmp_path: Path) -> None:
+    """Keras would not find them."""
+    inputs = keras.Input((3,))
+    x = keras.layers.Lambda(lambda x: keras.ops.square(x) * np.float32(3))(inputs)
+    model = keras.Model(inputs, keras.layers.Lambda(lambda x: double(x), output_shape=(3,))(x))
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras", unsafe=True, custom_objects={"double": double})
+    np.testing.assert_array_equal(loaded(np.full((1, 3), 2.0, "float32")), np.full((1, 3), 24))
+
+
 def test_layer_that_is_not_registered(tmp_path: Path) -> None:
     class Twice(keras.layers.Layer):
         def call(self, x: keras.KerasTensor) -> keras.KerasTensor:
