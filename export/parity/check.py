@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import onnxruntime
 
 from export.conversion import Conversion, Options
@@ -31,6 +34,7 @@ EXAMPLES = 3  # how many batches are kept for a comparison elsewhere
 # By how much an output may grow on inputs that are out of range, relative to regular ones, to be compared: far from all
 # that a network was made for, its activations explode, and a runtime's sigmoid or exponential is not exact any more.
 GROWTH = 8.0
+LARGE = 2**26  # bytes of a graph that is passed to onnxruntime as a file
 
 
 def check_parity(
@@ -78,8 +82,8 @@ def check_parity(
     if data is not None:
         _run_keras(evaluator, feeds[0], model)  # tells whether the model has logits
     with with_logits(conversion.model, evaluator.heads) as logits:
-        with_logits_session = open_session(conversion.model.SerializeToString(), optimize=False)
-    optimized = open_session(conversion.model.SerializeToString())
+        with_logits_session = _open(conversion.model, optimize=False)
+    optimized = _open(conversion.model)
     check = _Check(
         conversion,
         evaluator,
@@ -106,6 +110,16 @@ def check_parity(
         peak_memory=peak_memory(),
         examples=check.judged_examples(),
     )
+
+
+def _open(model: onnx.ModelProto, *, optimize: bool = True) -> onnxruntime.InferenceSession:
+    """A session of a graph. onnxruntime holds the weights of a file once, and of bytes three times."""
+    if model.ByteSize() < LARGE:
+        return open_session(model.SerializeToString(), optimize=optimize)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "graph.onnx"
+        path.write_bytes(model.SerializeToString())
+        return open_session(path, optimize=optimize)
 
 
 def _run_keras(evaluator: Evaluator | ReferenceEvaluator, feed: Feed, model: keras.Model) -> list[np.ndarray]:
