@@ -276,7 +276,7 @@ def parity_of_applications_table() -> str:
 def packages_table() -> str:
     """Models of other packages."""
     lines = [
-        "| model | parameters | route | nodes | error of the graph | of Keras' float32 | memory, MiB: model, conversion, "
+        "| model | parameters | route | nodes | error of the graph | of Keras' float32 | MiB: model, conversion, "
         "check |",
         "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
