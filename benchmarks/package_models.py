@@ -29,14 +29,23 @@ ROOT = Path(__file__).resolve().parent.parent
 RECORD = ROOT / "results/bench/packages.json"
 PACKAGES = ("keras", "tensorflow", "keras-hub", "kimm", "keras-tcn", "fast-plate-ocr", "vit-keras")
 SECONDS = 400
+# What `--import` names for a package whose classes don't register themselves with Keras.
+IMPORTS = {
+    "kimm": "kimm.models",
+    "keras-tcn": "tcn",
+    "keras-unet-collection": "keras_unet_collection.activations",
+    "vit-keras": "vit_keras.layers",
+    "fast-plate-ocr": "fast_plate_ocr.train.model.layers",
+}
 
 
-def measure(build: Callable[[], Any], folder: Path) -> dict[str, Any]:
+def measure(name: str, build: Callable[[], Any], folder: Path) -> dict[str, Any]:
     """Everything that is recorded of one model. No failure of the export raises here."""
     import keras
     import numpy as np
 
     from export.convert import convert, count_nodes
+    from export.custom_code import import_code
     from export.load import load_model
     from export.parity import check_parity
     from export.parity.memory import peak_memory
@@ -56,10 +65,11 @@ def measure(build: Callable[[], Any], folder: Path) -> dict[str, Any]:
     with contextlib.redirect_stdout(None):
         built.save(folder / "model.keras")
     try:
-        model = load_model(folder / "model.keras")
+        code = IMPORTS.get(name.partition(":")[0])
+        model = load_model(folder / "model.keras", custom_objects=import_code(code) if code else {})
         row["loads"] = True
     except UserError as error:
-        model, row["loads"], row["load_error"] = built, False, str(error)[:300]
+        model, row["loads"], row["load_error"] = built, False, str(error).replace(f"{folder}/", "")[:300]
     row["peak_mib"] = {"model": mib()}
     start = time.perf_counter()
     try:
@@ -85,7 +95,7 @@ def measure(build: Callable[[], Any], folder: Path) -> dict[str, Any]:
     return row
 
 
-def in_another_process(build: Callable[[], Any]) -> dict[str, Any]:
+def in_another_process(name: str, build: Callable[[], Any]) -> dict[str, Any]:
     """`measure` in a forked process, which is killed when it takes too long."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -94,7 +104,7 @@ def in_another_process(build: Callable[[], Any]) -> dict[str, Any]:
             code = 1
             try:
                 signal.alarm(SECONDS)
-                write_json(folder / "row.json", measure(build, folder))
+                write_json(folder / "row.json", measure(name, build, folder))
                 code = 0
             except BaseException as error:  # packages raise anything
                 text = " ".join(str(error).split())[:300]
@@ -119,7 +129,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if unknown is not None:
         raise UserError(f"model: expected one of {', '.join(models)}, got {unknown!r}")
     for name in names:
-        row = in_another_process(models[name])
+        row = in_another_process(name, models[name])
         record: dict[str, Any] = json.loads(RECORD.read_text()) if RECORD.exists() else {"models": {}}
         for package in PACKAGES:
             with contextlib.suppress(PackageNotFoundError):

@@ -38,8 +38,14 @@ def import_code(name: str) -> dict[str, Any]:
     return {
         name: x
         for name, x in vars(module).items()
-        if (inspect.isclass(x) or inspect.isfunction(x)) and x.__module__ == module.__name__
+        if (inspect.isclass(x) or inspect.isfunction(x))
+        and _package(x.__module__) == _package(module.__name__)
     }
+
+
+def _package(name: str) -> str:
+    """The package that a module belongs to; packages collect what their modules define."""
+    return name.partition(".")[0]
 
 
 def _of_file(path: Path) -> ModuleType:

@@ -138,7 +138,9 @@ class _ModelLowering:
             # where another one's is broadcast.
             return [
                 replace(x, value=cast(g, x, dtype), shape=(*own.shape[:1], *x.shape[1:]), dtype=dtype)
-                for own, x, dtype in zip(outputs, _checked(g, outputs), g.output_dtypes, strict=True)
+                for own, x, dtype in zip(
+                    outputs, _checked(g, outputs, of_any_rank=True), g.output_dtypes, strict=True
+                )
             ]
         if not lowering.any_layout:
             args, kwargs = keras.tree.map_structure(

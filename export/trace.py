@@ -48,6 +48,11 @@ def switch(index: Any, branches: Any, *operands: Any) -> Any:
     raise ValueError("ops.switch is unsupported; use ops.where")
 
 
+def clip(x: Any, x_min: Any, x_max: Any) -> keras.KerasTensor:
+    """keras.ops.clip to bounds that are computed."""
+    return ops.maximum(ops.minimum(x, x_max), x_min)
+
+
 def ndim(x: keras.KerasTensor) -> int:
     """keras.ops.ndim, which is a number, too, when Keras runs the layer."""
     return len(x.shape)
@@ -90,6 +95,7 @@ _REPLACED: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "segment_sum": (sizes.segment_sum, ("num_segments",)),
     "segment_max": (sizes.segment_max, ("num_segments",)),
     "fft2": (fft2, ("x",)),
+    "clip": (clip, ("x_min", "x_max")),
     "ndim": (ndim, ("x",)),
     "einsum": (einsum, ("operands",)),
     "cond": (cond, ("pred",)),

@@ -326,6 +326,26 @@ def parity_of_applications_table() -> str:
     return "\n".join(lines)
 
 
+def packages_table() -> str:
+    """Models of other packages."""
+    lines = [
+        "| model | parameters | route | nodes | error of the graph | of Keras' float32 | MiB: model, conversion, "
+        "check |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    models = json.loads((ROOT / "results/bench/packages.json").read_text())["models"]
+    for name, model in models.items():
+        if not model.get("passed"):
+            lines.append(f"| {name} | {model.get('parameters', 0):,} | no graph | | | | |")
+            continue
+        errors = " | ".join(f"{model[key]:.0e}" for key in ("max_error", "keras_error"))
+        memory = ", ".join(str(model["peak_mib"][stage]) for stage in ("model", "conversion", "parity"))
+        lines.append(
+            f"| {name} | {model['parameters']:,} | {model['route']} | {model['nodes']} | {errors} | {memory} |"
+        )
+    return "\n".join(lines)
+
+
 def keras_2_table() -> str:
     """Models of published packages, as Keras 2 saved them, against what Keras 2 computed."""
     lines = [
@@ -391,6 +411,17 @@ def target_models_table() -> str:
     return "\n".join(lines)
 
 
+def packages_failures() -> str:
+    """Why a model of another package is not converted, or not by the direct route alone."""
+    lines = ["| model | reason |", "| --- | --- |"]
+    models = json.loads((ROOT / "results/bench/packages.json").read_text())["models"]
+    for name, model in models.items():
+        reason = model.get("error") or model.get("reason") or model.get("load_error")
+        if reason:
+            lines.append(f"| {name} | {' '.join(reason.split()).replace('|', chr(92) + '|')} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "README.md": {
         "results": results_table,
@@ -426,6 +457,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/export/keras2.md": {"keras2": keras_2_table},
     "docs/export/models.md": {"models": models_table, "keras-failures": keras_failures_table},
+    "docs/export/packages.md": {"packages": packages_table, "packages-failures": packages_failures},
     "docs/export/applications.md": {"applications": applications_table},
     "docs/export/options.md": {"targets": targets_table, "target-models": target_models_table},
 }

@@ -30,12 +30,13 @@ def deeplab() -> keras.Model:
 
 def retinanet() -> keras.Model:
     """RetinaNet: boxes and classes of all anchors, before suppression."""
-    from keras_hub.src.models.retinanet.anchor_generator import AnchorGenerator
     from keras_hub.src.models.retinanet.retinanet_label_encoder import RetinaNetLabelEncoder
 
     levels = {"min_level": 3, "max_level": 4}
     backbone = M.RetinaNetBackbone(image_encoder=hub_vision.resnet(), use_p5=False, **levels)
-    anchors = AnchorGenerator("yxyx", num_scales=3, aspect_ratios=[0.5, 1.0, 2.0], anchor_size=4, **levels)
+    anchors = keras_hub.layers.AnchorGenerator(
+        "yxyx", num_scales=3, aspect_ratios=[0.5, 1.0, 2.0], anchor_size=4, **levels
+    )
     return M.RetinaNetObjectDetector(
         backbone,
         num_classes=4,
@@ -43,6 +44,27 @@ def retinanet() -> keras.Model:
         anchor_generator=anchors,
         label_encoder=RetinaNetLabelEncoder("yxyx", anchor_generator=anchors),
     )
+
+
+def segment_anything() -> keras.Model:
+    """Segment Anything: masks of points, boxes and masks in images."""
+    backbone = M.SAMBackbone(
+        image_encoder=hub_vision.vit_det(),
+        prompt_encoder=keras_hub.layers.SAMPromptEncoder(
+            hidden_size=16, image_embedding_size=(8, 8), input_image_size=(128, 128), mask_in_channels=16
+        ),
+        mask_decoder=keras_hub.layers.SAMMaskDecoder(
+            num_layers=2,
+            hidden_size=16,
+            intermediate_dim=32,
+            num_heads=4,
+            embedding_dim=16,
+            num_multimask_outputs=3,
+            iou_head_depth=3,
+            iou_head_hidden_dim=8,
+        ),
+    )
+    return M.SAMImageSegmenter(backbone)
 
 
 MODELS = {
@@ -53,6 +75,7 @@ MODELS = {
     "KerasHub: SegFormer": segformer,
     "KerasHub: DeepLabV3+": deeplab,
     "KerasHub: RetinaNet": retinanet,
+    "KerasHub: Segment Anything": segment_anything,
     "KerasHub: text classifier (BERT)": lambda: M.BertTextClassifier(
         hub_text.MODELS["KerasHub: BERT"](), num_classes=4
     ),

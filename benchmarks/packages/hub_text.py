@@ -57,6 +57,10 @@ MODELS = {
         **_without(_ENCODER, "vocabulary_size", vocab_size=200, embedding_dim=16)
     ),
     "KerasHub: FNet": lambda: M.FNetBackbone(**_without(_ENCODER, "num_heads")),
+    "KerasHub: XLNet": lambda: M.XLNetBackbone(**_without(_ENCODER, "max_sequence_length")),
+    "KerasHub: ESM-2": lambda: M.ESMBackbone(
+        **_without(_ENCODER, "max_sequence_length", max_wavelength=10000, max_sequence_length=64)
+    ),
     "KerasHub: T5": lambda: M.T5Backbone(**_without(_ENCODER, "max_sequence_length")),
     "KerasHub: BART": lambda: M.BartBackbone(**_ENCODER),
     "KerasHub: GPT-2": lambda: M.GPT2Backbone(**_ENCODER),

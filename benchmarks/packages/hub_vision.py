@@ -221,7 +221,7 @@ def vae() -> keras.Model:
 
 MODELS = {
     "KerasHub: ResNet": resnet,
-    "KerasHub: ResNet V2": lambda: resnet(block_type="basic_block_vd", use_pre_activation=True),
+    "KerasHub: ResNet V2": lambda: resnet(block_type="basic_block", use_pre_activation=True),
     "KerasHub: ResNet, any size": lambda: resnet(image_shape=(None, None, 3)),
     "KerasHub: CSPDarkNet": cspnet,
     "KerasHub: MobileNetV3": mobilenet,

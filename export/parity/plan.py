@@ -22,7 +22,7 @@ BATCHES = (1, 2, 7, 32, 256)
 QUICK_BATCHES = (1, 3)
 OUT_OF_RANGE = "out of range"
 HUGE = 1e37
-SIZES = (16, 32, 64, 128, 256, 512, 8, 4)  # of dynamic dimensions; the first that Keras runs is taken
+SIZES = (16, 32, 64, 128, 256, 512, 8, 4, 2048)  # of dynamic dimensions; the first that Keras runs is taken
 # Numbers in the largest tensor of a batch (64 MiB in float64) and, of random data, in its inputs.
 TENSOR_LIMIT, INPUT_LIMIT = 2**23, 2**19
 

@@ -90,3 +90,14 @@ def test_code_that_cannot_be_imported(tmp_path: Path, code: str | None, message:
         import_code(str(path))
     with pytest.raises(UserError, match="--import no_such_module: expected a Python file or module"):
         import_code("no_such_module")
+
+
+def test_classes_that_a_package_collects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "some_package"
+    package.mkdir()
+    (package / "layers.py").write_text("import keras\n\nclass Mine(keras.layers.Layer):\n    pass\n")
+    (package / "__init__.py").write_text(
+        "from keras.layers import Dense\nfrom some_package.layers import Mine\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert list(import_code("some_package")) == ["Mine"]

@@ -272,3 +272,16 @@ def test_layers_that_are_called_by_keywords() -> None:
 
     x = keras.Input((3, 4), name="x")
     converted(randomize(keras.Model(x, Named()(inputs=x))))
+
+
+def test_layer_that_declares_another_rank() -> None:
+    class Flat(keras.layers.Layer):
+        def compute_output_shape(self, shape: Any) -> Any:
+            return shape[:1]
+
+        def call(self, x: Any) -> Any:
+            return x * 2.0
+
+    x = keras.Input((3,), name="x")
+    conversion = convert(keras.Model(x, Flat()(x) + 1.0), Options(route="direct"))
+    np.testing.assert_array_equal(run(conversion, np.ones((2, 3), "float32"))[0], np.full((2, 3), 3.0))

@@ -165,8 +165,9 @@ def test_letters_of_an_einsum(equation: str) -> None:
         lambda layer, x: ops.fft2((x, ops.sin(x)))[0],
         lambda layer, x: ops.fft2((ops.swapaxes(x, 1, 2), ops.zeros_like(ops.swapaxes(x, 1, 2))))[1],
         lambda layer, x: ops.expand_dims(x, ops.ndim(x) - 1),
+        lambda layer, x: ops.clip(x, -1.0, ops.mean(x, axis=1, keepdims=True)),
     ],
-    ids=["fft2", "fft2, other axis", "ndim"],
+    ids=["fft2", "fft2, other axis", "ndim", "clip"],
 )
 def test_dynamic_size(function: Any) -> None:
     x = keras.Input((None, 6), name="x")

@@ -113,6 +113,6 @@ def test_no_size_that_keras_can_run() -> None:
         raise ValueError("too short\nby far")
 
     source = Source(model, convert(model), None)
-    message = "it fails on random ones of sizes 4 to 512: too short; give some of your own with --check-data"
+    message = "it fails on random ones of sizes 4 to 2048: too short; give some of your own with --check-data"
     with pytest.raises(UserError, match=message):
         plan(model, source, fails)
