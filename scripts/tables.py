@@ -136,18 +136,17 @@ def agreement_table() -> str:
     return "\n".join(lines)
 
 
-def int8_table() -> str:
-    """Accuracy and latency in float32 and int8, as scripts/bench_int8.py recorded them."""
-    record = json.loads((ROOT / "results/bench/int8.json").read_text())
+def quantization_table() -> str:
+    """Accuracy, size and latency of quantized graphs, as benchmarks/quantization.py recorded them."""
+    record = json.loads((ROOT / "results/bench/quantization.json").read_text())
     lines = [
-        "| norm | test accuracy, float32 / int8 | batch 1, ms | batch 32, ms | batch 256, ms |",
-        "| --- | ---: | ---: | ---: | ---: |",
+        "| network | graph | accuracy | bytes | batch 1, ms | batch 32, ms |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for norm, model in record["models"].items():
-        both = [model["float32"], model["int8"]]
-        accuracy = " / ".join(f"{100 * one['test_accuracy']:.2f} %" for one in both)
-        times = [" / ".join(f"{one['median_ms'][batch]:.3f}" for one in both) for batch in ("1", "32", "256")]
-        lines.append(f"| {norm} | {accuracy} | {times[0]} | {times[1]} | {times[2]} |")
+    for name, network in record["networks"].items():
+        for graph, one in network.items():
+            times = " | ".join(f"{one['median_ms'][batch]:.3f}" for batch in ("1", "32"))
+            lines.append(f"| {name} | {graph} | {100 * one['accuracy']:.2f} % | {one['bytes']:,} | {times} |")
     return "\n".join(lines)
 
 
@@ -453,11 +452,11 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/export/speed.md": {
         "speed": speed_table,
         "agreement": agreement_table,
-        "int8": int8_table,
     },
     "docs/export/keras2.md": {"keras2": keras_2_table},
     "docs/export/models.md": {"models": models_table, "keras-failures": keras_failures_table},
     "docs/export/packages.md": {"packages": packages_table, "packages-failures": packages_failures},
+    "docs/export/quantization.md": {"quantization": quantization_table},
     "docs/export/applications.md": {"applications": applications_table},
     "docs/export/options.md": {"targets": targets_table, "target-models": target_models_table},
 }

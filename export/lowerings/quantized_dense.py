@@ -21,7 +21,7 @@ from export.lowerings.quantized_inputs import (
     quantize_inputs,
     through_float8,
 )
-from export.lowerings.quantized_weights import Groups, as_numpy, block_size, store, unpack_int4
+from export.lowerings.quantized_weights import Groups, as_numpy, block_size, lora_factor, store, unpack_int4
 from export.lowerings.registry import register_quantized
 
 layers = keras.layers
@@ -192,7 +192,5 @@ def _with_lora(g: Builder, layer: Any, equation: str, x: Tensor, y: Tensor) -> T
     """y + alpha / rank (x A) B."""
     a, b = as_numpy(layer.lora_kernel_a), as_numpy(layer.lora_kernel_b)
     inner = einsum(g, equation, x, a)
-    delta = g.op(
-        "MatMul", inner.value, g.weight(b * np.float32(layer.lora_alpha / layer.lora_rank), "lora_b")
-    )
+    delta = g.op("MatMul", inner.value, g.weight(b * np.float32(lora_factor(layer)), "lora_b"))
     return g.like(y, g.op("Add", y.value, delta))

@@ -12,7 +12,7 @@ from export.builder import Builder, Tensor
 from export.errors import Unsupported
 from export.lowerings.operands import as_float, cast
 from export.lowerings.quantized_inputs import multiply_integers, quantize_inputs
-from export.lowerings.quantized_weights import Groups, as_numpy, block_size, store, unpack_int4
+from export.lowerings.quantized_weights import Groups, as_numpy, block_size, lora_factor, store, unpack_int4
 from export.lowerings.registry import register_quantized
 
 layers = keras.layers
@@ -33,7 +33,7 @@ def lower_quantized_embedding(g: Builder, layer: Any, x: Tensor) -> Tensor:
     if layer.lora_enabled:
         a, b = as_numpy(layer.lora_embeddings_a), as_numpy(layer.lora_embeddings_b)
         of_id = g.op("Gather", g.weight(a, "lora_a"), ids, axis=0)
-        factor = np.float32(layer.lora_alpha / layer.lora_rank)
+        factor = np.float32(lora_factor(layer))
         value = g.op("Add", value, g.op("MatMul", of_id, g.weight(b * factor, "lora_b")))
     return g.result(value)
 

@@ -121,3 +121,8 @@ def block_size(layer: Any) -> int | None:
         )
     size = layer._int4_block_size
     return None if size in (None, -1) else size
+
+
+def lora_factor(layer: Any) -> float:
+    """What the product of a layer's LoRA matrices is multiplied by; 1 before Keras 3.10, which has no alpha."""
+    return getattr(layer, "lora_alpha", layer.lora_rank) / layer.lora_rank

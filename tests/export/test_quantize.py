@@ -1,6 +1,7 @@
 """Static quantization to int8: what is kept, what is refused, and what the files say."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -93,7 +94,8 @@ def test_a_faster_graph_is_kept(trained: keras.Model, times: dict[str, float], t
     assert quantized.after.accuracy > quantized.before.accuracy - 0.01
     assert 0 < quantized.after.error < 0.1
     assert "the int8 graph is written: int8 is faster: accuracy" in quantized.line()
-    assert "2 ms in float32 and 1 ms in int8 at batch 1 (2.00x)" in quantized.line()
+    # An old quantizer can't leave out a softmax.
+    assert re.search(r"2 ms in float32 and 1(\.5)? ms in int8 at batch 1 \((2.00|1.33)x\)", quantized.line())
     report = json.loads((tmp_path / "model.parity.json").read_text())
     assert report["quantization"]["kept"] is True
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
