@@ -21,7 +21,7 @@ L = keras.layers
 
 
 def test_a_file_with_float16_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = randomize(build_cnn("bn", (16, 16, 1)))
+    model = randomize(build_cnn("bn", (20, 20, 1)))
     model.save(tmp_path / "model.keras")
     small, full = tmp_path / "small.onnx", tmp_path / "full.onnx"
     assert main([str(tmp_path / "model.keras"), "-o", str(small), "--float16", "--quick"]) == 0
@@ -40,7 +40,7 @@ def test_a_file_with_float16_weights(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert record["kept"] == []
     assert all(0 < x["move"] < 1e-2 for x in record["changes"])
     assert {x["tensor"] for x in record["changes"]} == {"output", "logits"}
-    images = np.random.default_rng(0).integers(0, 256, (4, 16, 16), np.uint8)
+    images = np.random.default_rng(0).integers(0, 256, (4, 20, 20), np.uint8)
     one, other = (Classifier(path).predict(images) for path in (small, full))
     assert 0 < np.abs(one - other).max() < 1e-2
     # The check knows the rounded weights: it holds the file to float32, and refuses the other one.
