@@ -1,9 +1,11 @@
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 
 from export.convert import convert
@@ -91,6 +93,24 @@ def test_the_same_graph_with_rounded_weights_in_float32() -> None:
     x = {conversion.inputs[0]: random_array(3, 8)}
     got, want = (open_session(m.SerializeToString(), optimize=False).run(None, x)[0] for m in (single, after))
     np.testing.assert_allclose(got, want, rtol=1e-6, atol=1e-6)
+
+
+def test_onnxruntime_runs_the_same_nodes_as_with_float32_weights(tmp_path: Path) -> None:
+    layers = (L.Conv2D(8, 3, activation="relu"), L.BatchNormalization(), L.Flatten(), L.Dense(8))
+    before = convert(functional((8, 8, 3), *layers)).model
+    nodes = []
+    for model in (before, halved(before)):
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+        options.log_severity_level = 4
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        optimized = onnx.load(options.optimized_model_filepath).graph
+        nodes.append([(node.op_type, len(node.input)) for node in optimized.node])
+        assert {x.data_type for x in optimized.initializer} <= {
+            onnx.TensorProto.FLOAT,
+            onnx.TensorProto.INT64,
+        }
+    assert nodes[0] == nodes[1]
 
 
 def test_examples_have_the_outputs_of_the_rounded_weights() -> None:
