@@ -86,7 +86,8 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
     """The parts of a configuration that stand for objects which Keras itself doesn't have."""
     if isinstance(config, dict):
         module = str(config.get("module") or "")
-        if "registered_name" in config and not module.startswith("keras"):
+        is_tensor = config.get("class_name") == "__keras_tensor__"
+        if "registered_name" in config and not module.startswith("keras") and not is_tensor:
             yield config
         for value in config.values():
             yield from _objects(value)

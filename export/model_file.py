@@ -158,7 +158,7 @@ def is_keras_2(path: str | Path) -> bool:
     if path.is_dir():
         return (path / SAVED_METADATA).exists()
     try:
-        return not _keras_version(path).startswith("3.")
+        return int(_keras_version(path).partition(".")[0] or 2) < 3  # the first versions named none
     except Exception:  # of a damaged file, which is not read here
         return False
 

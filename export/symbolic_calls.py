@@ -59,10 +59,12 @@ def inlined_calls(call_of: Callable[[keras.Layer], Callable[..., Any]]) -> Itera
 
 
 def _inherits_its_outputs(kind: type) -> bool:
-    """Whether a class has a `call` of its own, and inherits from a layer what is said of its outputs."""
+    """Whether a custom class has a `call` of its own, and inherits from a layer what is said of its outputs."""
     owners = [_owner(kind, name) for name in ("compute_output_spec", "compute_output_shape")]
     told_by = next((owner for owner in owners if owner is not keras.Layer), None)
     call_of = _owner(kind, "call")
+    if call_of.__module__.startswith("keras."):
+        return False
     return told_by is not None and call_of is not told_by and issubclass(call_of, told_by)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.keras2.tf_math import axes_of, like
+from export.keras2.tf_math import axes_of, dtype_of, like
 
 ops = keras.ops
 
@@ -56,7 +56,7 @@ def _stack(values: Any, axis: int = 0) -> Any:
 
 def _tensors(values: Sequence[Any]) -> list[Any]:
     """Tensors and constants, which get the dtype of the first tensor."""
-    dtype = next((x.dtype for x in values if hasattr(x, "dtype")), None)
+    dtype = next((dtype_of(x) for x in values if hasattr(x, "dtype")), None)
     return [x if hasattr(x, "dtype") else np.asarray(x, dtype) for x in values]
 
 

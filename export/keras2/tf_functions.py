@@ -16,7 +16,7 @@ from export.keras2.tf_images import IMAGES
 from export.keras2.tf_math import MATH
 
 FUNCTIONS = {**MATH, **ARRAYS, **IMAGES}
-_OF_LISTS = ("concat", "stack", "zeros", "ones", "fill")  # any other makes one tensor of a list of them
+_OF_LISTS = ("concat", "stack", "zeros", "ones", "fill")  # any other makes one tensor of a first list of them
 _FORMER = ("compat.v1.nn.", "compat.v1.math.", "compat.v1.linalg.", "compat.v1.")
 
 
@@ -37,7 +37,7 @@ def call(function: str, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
     try:
         inspect.signature(known).bind(*arguments, **given)
         if public_name(function) not in _OF_LISTS:
-            arguments = [_packed(one) for one in arguments]
+            arguments = [_packed(one) if index == 0 else one for index, one in enumerate(arguments)]
         return known(*arguments, **given)
     except (TypeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -17,7 +17,12 @@ def like(x: Any, other: Any) -> Any:
     """A constant as TensorFlow converts it: of the dtype of the tensor that it is combined with."""
     if hasattr(x, "dtype") or not isinstance(x, (list, tuple)):
         return x
-    return np.asarray(x, getattr(other, "dtype", None))
+    return np.asarray(x, dtype_of(other))
+
+
+def dtype_of(x: Any) -> str | None:
+    """The dtype of a tensor of any kind; None for what has none."""
+    return keras.backend.standardize_dtype(x.dtype) if hasattr(x, "dtype") else None
 
 
 def axes_of(axis: Any) -> Any:

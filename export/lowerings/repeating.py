@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from export.builder import Builder, Tensor
 from export.errors import Unsupported
-from export.lowerings.operands import as_int64
+from export.lowerings.operands import Argument, as_int64, as_tensor
 from export.lowerings.registry import operation_classes, register_lowering, register_operation
 from export.lowerings.shape import ravel
 from export.lowerings.sizes import Size, product, reshape_to, size_of, size_vector, sizes_of
@@ -74,8 +74,9 @@ def repeat_equally(g: Builder, x: Tensor, axis: int, number: Size) -> ir.Value:
 
 # Keras declares float32 for some grids of integers.
 @register_lowering(*operation_classes("meshgrid"), any_layout=True, own_outputs=True)
-def lower_meshgrid(g: Builder, operation: keras.Operation, *vectors: Tensor) -> list[Tensor]:
+def lower_meshgrid(g: Builder, operation: keras.Operation, *given: Argument) -> list[Tensor]:
     """The coordinates of a grid: each vector along its own axis, repeated along the others."""
+    vectors = [as_tensor(g, x, dtype) for x, dtype in zip(given, g.output_dtypes, strict=True)]
     sizes = [product(g, *sizes_of(g, x)) for x in vectors]
     axes = list(range(len(vectors)))
     if operation.indexing == "xy":

@@ -279,6 +279,7 @@ def timed(command: Command, *options: str) -> "tuple[subprocess.CompletedProcess
     return done, seconds
 
 
+@pytest.mark.slow
 def test_a_run_that_diverges_stops_and_is_resumed_with_another_learning_rate(
     command: Command, tmp_path: Path
 ) -> None:
