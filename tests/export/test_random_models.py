@@ -42,7 +42,7 @@ layers = st.one_of(st.sampled_from(NORMS), st.sampled_from(POINTWISE), st.sample
 
 
 @settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

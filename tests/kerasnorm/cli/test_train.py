@@ -321,7 +321,10 @@ def test_a_run_that_diverges_stops_and_is_resumed_with_another_learning_rate(
 
 @pytest.mark.parametrize(
     ("channels", "name"),
-    [(4, "a$b.npz"), pytest.param(2, "$x^2$.npz", marks=pytest.mark.slow)],
+    [
+        pytest.param(4, "a$b.npz", marks=pytest.mark.slow),
+        pytest.param(2, "$x^2$.npz", marks=pytest.mark.slow),
+    ],
 )
 def test_whatever_the_images_and_the_name_the_run_completes(
     command: Command, tmp_path: Path, channels: int, name: str

@@ -9,7 +9,7 @@ from kerasnorm.speed import speed_report, speed_up
 from .helpers import as_numpy, assert_same, outcome
 from .random_models import RandomModel
 
-_COUNT, _DEFAULT = 240, 30
+_COUNT, _DEFAULT = 240, 20
 _SEEDS = [
     pytest.param(seed, marks=[] if seed < _DEFAULT else [pytest.mark.slow], id=str(seed))
     for seed in range(_COUNT)
