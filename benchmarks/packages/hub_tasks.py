@@ -42,7 +42,7 @@ def retinanet() -> keras.Model:
         num_classes=4,
         bounding_box_format="yxyx",
         anchor_generator=anchors,
-        label_encoder=RetinaNetLabelEncoder("yxyx", anchor_generator=anchors),
+        label_encoder=RetinaNetLabelEncoder(anchors, "yxyx"),
     )
 
 
@@ -69,7 +69,7 @@ def segment_anything() -> keras.Model:
 
 MODELS = {
     "KerasHub: image classifier (ResNet)": lambda: M.ImageClassifier(hub_vision.resnet(), num_classes=10),
-    "KerasHub: image classifier (ViT)": lambda: M.ImageClassifier(
+    "KerasHub: image classifier (ViT)": lambda: M.ViTImageClassifier(
         hub_vision.MODELS["KerasHub: ViT"](), num_classes=10, pooling="token"
     ),
     "KerasHub: SegFormer": segformer,

@@ -357,3 +357,17 @@ def test_degenerate_inputs_on_which_keras_computes_anything_are_not_judged() -> 
     why = "inputs of large mean: Keras itself is off by more than 1% there, in float32"
     assert f"'chaotic' was not judged on {why}" in parity.notes
     assert not [d for d in parity.differences if d.data == "large mean"]
+
+
+def test_an_output_may_have_the_dtype_that_keras_declares() -> None:
+    class Declared(keras.layers.Layer):
+        def call(self, x: Any) -> Any:
+            return x > 0
+
+        def compute_output_spec(self, x: Any) -> Any:
+            return keras.KerasTensor(x.shape, "float32")
+
+    model = functional((8,), Declared(name="declared"))
+    conversion = convert(model, Options(input_range=(-1.0, 1.0)))
+    assert conversion.model.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+    assert check_parity(model, conversion, quick=True).passed
