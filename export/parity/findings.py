@@ -14,8 +14,8 @@ from export.parity.plan import OUT_OF_RANGE
 from export.parity.report import OUTPUT, Difference
 
 Tensor = tuple[str, str]  # the name of an output; OUTPUT or LOGITS
-# By how much an output may grow on inputs that are out of range, relative to regular ones, to be compared: far from all
-# that a network was made for, its activations explode, and a runtime's sigmoid or exponential is not exact any more.
+# By how much an output may grow on inputs that are out of range or degenerate, relative to regular ones, to be judged:
+# far from all that a network was made for, its activations explode, and a runtime's exponential is not exact any more.
 GROWTH = 8.0
 # Keras' own error, relative to an output, above which a degenerate input says nothing of the graph: each of dozens of
 # normalizations may multiply the rounding of the preceding ones.
@@ -128,11 +128,15 @@ class Findings:
     def _why_not(self, tensor: Tensor, kind: str) -> str | None:
         """Why an output can't be judged on inputs of a kind; None if it can."""
         truth = self.truths[tensor, kind]
-        regular = [self.truths[t, k].size for t, k in self.truths if t == tensor and k not in (kind, *NUDGES)]
-        if kind == OUT_OF_RANGE and truth.size > GROWTH * max(regular, default=0):
-            return f"inputs out of range: it grows by more than {GROWTH:g} times"
+        unusual = (OUT_OF_RANGE, *NUDGES)
+        if kind not in unusual:
+            return None
+        inputs = "inputs out of range" if kind == OUT_OF_RANGE else f"inputs of {kind}"
+        regular = [self.truths[t, k].size for t, k in self.truths if t == tensor and k not in unusual]
+        if truth.size > GROWTH * max(regular, default=0) > 0:
+            return f"{inputs}: it grows by more than {GROWTH:g} times"
         if kind in NUDGES and truth.keras_error > CHAOTIC * truth.size > 0:
-            return f"inputs of {kind}: Keras itself is off by more than {CHAOTIC:.0%} there, in float32"
+            return f"{inputs}: Keras itself is off by more than {CHAOTIC:.0%} there, in float32"
         return None
 
 
