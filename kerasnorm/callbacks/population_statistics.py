@@ -94,9 +94,10 @@ class PopulationStatistics(keras.callbacks.Callback):
             for norm in norms:
                 norm.momentum = 0.0  # a layer then assigns the values of the batch
             for x in self._calibration_batches():
-                with contextlib.ExitStack() as recording:
+                with contextlib.ExitStack() as stack:
                     for mean in (*means, *variances):
-                        recording.enter_context(mean.recording(size(x)))
+                        stack.enter_context(mean.recording(size(x)))
+                    stack.enter_context(_without_random_numbers_of_torch())
                     model(x, training=True)
                 _restore(state)
         finally:
@@ -160,6 +161,18 @@ class _Mean:
             f"PopulationStatistics: expected a model that runs eagerly, got one whose compiled call hides the "
             f"statistics of layer {self.layer!r}; call its layers outside of tf.function or jax.jit"
         )
+
+
+@contextlib.contextmanager
+def _without_random_numbers_of_torch() -> Iterator[None]:
+    """Leave PyTorch's generator as it is, which Keras' Dropout draws from where it was given no seed."""
+    if keras.backend.backend() != "torch":
+        yield
+        return
+    import torch
+
+    with torch.random.fork_rng():
+        yield
 
 
 def _batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
