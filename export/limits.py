@@ -23,14 +23,16 @@ def check_size(path: str | Path, what: str, size: int) -> None:
     """Check that what a file declares is small enough to be allocated.
 
     Args:
-        path: the file.
+        path: the file, or a folder of files.
         what: what declares the size, for the error message.
         size: bytes that it will take.
 
     Raises:
         UserError: it takes more than the file justifies, or more than is available.
     """
-    stored = Path(path).stat().st_size
+    path = Path(path)
+    files = path.rglob("*") if path.is_dir() else [path]
+    stored = sum(file.stat().st_size for file in files if file.is_file())
     if size > max(HARMLESS, EXPANSION * stored):
         raise UserError(
             f"{path}: expected at most {EXPANSION} times the {stored:,} bytes of the file, or {HARMLESS:,} bytes, "

@@ -59,8 +59,7 @@ def load_model(
         return build_model(config, custom_objects, unsafe)
 
     try:
-        if path.is_file():
-            check_variables(path, build)
+        check_variables(path, build)
         model = build()
         if path.is_dir():
             saved_model.load_weights(model, config, path)

@@ -27,6 +27,22 @@ def test_metadata_without_a_model(tmp_path: Path) -> None:
         load_model(tmp_path)
 
 
+def test_a_configuration_of_a_huge_model(tmp_path: Path) -> None:
+    """Nothing of that size is allocated."""
+    from tensorflow.python.keras.protobuf import saved_metadata_pb2
+
+    shutil.copytree(MODELS / "cnn-saved", tmp_path / "saved")
+    file = tmp_path / "saved/keras_metadata.pb"
+    saved = saved_metadata_pb2.SavedMetadata()
+    saved.ParseFromString(file.read_bytes())
+    saved.nodes[0].metadata = saved.nodes[0].metadata.replace('"units": 4', '"units": 2000000000')
+    file.write_bytes(saved.SerializeToString())
+    with pytest.raises(
+        UserError, match=r"saved: expected at most 100 times .* bytes of variables; the file is"
+    ):
+        load_model(tmp_path / "saved")
+
+
 def test_missing_weights(tmp_path: Path) -> None:
     shutil.copytree(MODELS / "cnn-saved", tmp_path / "saved")
     (tmp_path / "saved/variables/variables.index").unlink()
