@@ -145,7 +145,7 @@ class Rounding:
             name = f"{x.output} ({LOGITS})" if x.tensor == LOGITS else x.output
             flipped = (str(x.flipped), str(x.rows)) if x.rows else ("-", "-")
             rows.append((name, f"{x.move:.2%}", f"{x.max_abs:.1e}", *flipped))
-        sizes = f"{self.bytes_before:,} bytes in float32, {self.bytes_after:,} with {self.rounded} of them in float16"
+        sizes = f"{self.bytes_before:,} bytes in float32, {self.bytes_after:,} with float16 weights"
         return "\n".join([columns(rows), *map(escape, [sizes, *(f"in float32: {one}" for one in self.kept)])])
 
 
