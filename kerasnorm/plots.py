@@ -143,7 +143,7 @@ def plot_runs(values: Mapping[str, Sequence[float]], label: str, title: str = ""
     margin = 0.06 * max(high - low, 0.5)
     axes.set_xlim(low - margin, high + margin)
     _label(axes, label, "")
-    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.set_title(wrap(title, SIZE[0]))
     return set_literal(figure)
 

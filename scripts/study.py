@@ -10,6 +10,7 @@ results/runs/. Tables and figures are in results/study/. After an interruption, 
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,11 +23,12 @@ from export.files import write_text, write_whole
 from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.confusion import CONFUSION
 from kerasnorm.data import load_data
-from kerasnorm.history import HISTORY
+from kerasnorm.history import COLUMNS, HISTORY, read_history
 from kerasnorm.norms import NORMS
-from kerasnorm.plots import plot_settings
+from kerasnorm.plots import plot_curves, plot_settings
 from kerasnorm.rundir import CONFIG, METRICS
 from kerasnorm.study.plan import Run
+from kerasnorm.study.report import write_study
 from kerasnorm.study.statistics import summarize
 from kerasnorm.study.tables import accuracies
 
@@ -83,11 +85,7 @@ def run_part(part: str) -> None:
     """Train the missing runs of a part."""
     if part in SEEDS:
         compare(SEEDS[part], ["--recipe", part], "mnist")
-        results = RESULTS / part
-        results.mkdir(parents=True, exist_ok=True)
-        for file in (RUNS / f"compare-mnist-{part}").iterdir():
-            if file.suffix in (".md", ".csv", ".png"):
-                shutil.copyfile(file, results / file.name)
+        keep_results(RUNS / f"compare-mnist-{part}", part)
     elif part == "penalties":
         for setting, (l1, l2) in PENALTIES.items():
             options = ["--recipe", "notebook", "--epochs", str(PENALTY_EPOCHS)]
@@ -107,6 +105,37 @@ def run_part(part: str) -> None:
             options = ["--recipe", "notebook", "--epochs", str(BATCH_EPOCHS), "--batch-size", str(size)]
             options += ["--learning-rate", str(0.025 * size / 128)]
             compare(2, options, f"runs/{SMALL}.npz", RUNS / folder(part, str(size)))
+
+
+def keep_results(study: Path, part: str) -> None:
+    """Copy the tables and plots of a study to results/study/."""
+    results = RESULTS / part
+    results.mkdir(parents=True, exist_ok=True)
+    for file in study.iterdir():
+        if file.suffix in (".md", ".csv", ".png"):
+            shutil.copyfile(file, results / file.name)
+
+
+def report_seeds() -> None:
+    """Write tables and plots of the first two parts, and the curves of one run, from the records.
+
+    Misclassified images are not recorded: those in results/study/ stay.
+    """
+    for part, seeds in SEEDS.items():
+        runs = [
+            Run(norm, seed, RECORDS / f"{norm}-mnist-{part}-seed{seed}")
+            for seed in range(seeds)
+            for norm in NORMS
+        ]
+        unfinished = {run.norm for run in runs if not run.complete}
+        norms = [norm for norm in NORMS if norm not in unfinished]
+        with tempfile.TemporaryDirectory() as folder:
+            write_study([run for run in runs if run.norm in norms], norms, part, Path(folder))
+            keep_results(Path(folder), part)
+    history = read_history(RECORDS / "gn-mnist-documented-seed0")
+    columns = {key: [row[key] for row in history] for key in COLUMNS}
+    figure = plot_curves(columns, f"cnn_gn: mnist, {len(history)} epochs, seed 0")
+    write_whole(ROOT / "results/figures/curves-gn.png", partial(figure.savefig, dpi=120))
 
 
 def report() -> None:
@@ -150,6 +179,7 @@ def settings_table(values: dict[str, dict[str, list[float]]]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the named parts, or write the report."""
     if "--report" in sys.argv:
+        report_seeds()
         report()
         return 0
     for part in wanted(PARTS):

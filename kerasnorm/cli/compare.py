@@ -78,7 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     options += hyperparameter_argv(arguments)
     command = shlex.join(["python", "-m", "kerasnorm.compare", *argv, *reproducible])
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
-    title = f"Normalizations on {name}: recipe {recipe.name}, epochs {recipe.epochs}, seeds {arguments.seeds}"
+    counts = ((recipe.epochs, "epoch"), (arguments.seeds, "seed"))
+    size = ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts)
+    title = f"Normalizations on {name}: recipe {recipe.name}, {size}"
     try:
         train_all(runs, options, arguments.jobs, lambda line: print(line, flush=True))
         write_study(runs, arguments.norms, title, out, command)

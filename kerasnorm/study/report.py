@@ -128,7 +128,7 @@ def _curves(runs: Sequence[Run], norms: Sequence[str], seeds: Sequence[int], out
         if axes.get_yscale() == "log":
             caption += ", on a logarithmic axis"
         if bottom > min(min(run) for of_norm in values.values() for run in of_norm):
-            caption += f". The axis starts at {bottom:.1f} %; the first epochs are below it"
+            caption += f". The axis starts at {bottom:.1f} %; some earlier values are below it"
         pictures.append(Picture(out / file, f"{caption}."))
     return pictures
 
