@@ -7,7 +7,7 @@ command does not load TensorFlow.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+from export import __version__
 
 _HOME = {
     "MisclassifiedImages": "callbacks",

@@ -26,7 +26,6 @@ from kerasnorm.train import check_arguments
 def parser() -> argparse.ArgumentParser:
     """Return the parser; the hyper-parameters are those of kerasnorm.train."""
     parser = Parser(
-        prog="kerasnorm-compare",
         description="Train norms x seeds and compare them: tables, overlaid curves, misclassified images, report.",
     )
     parser.add_argument(

@@ -16,7 +16,6 @@ from kerasnorm.train import check_arguments, train
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its defaults are the recipe's own."""
     parser = Parser(
-        prog="kerasnorm-train",
         description="Train the study's CNN with one normalization. Writes a run directory with the model, its "
         "history, plots and metrics.",
     )

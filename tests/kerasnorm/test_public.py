@@ -28,7 +28,8 @@ HYPERPARAMETERS = {
     *("--ema", "--label-smoothing", "--statistics"),
     *("--rotation", "--brightness", "--contrast", "--shift", "--zoom", "--shear", "--fill"),
 }
-DATA = {"--data", "--recipe", "--held-out", "--help"}
+GENERAL = {"--help", "--version"}
+DATA = {*GENERAL, "--data", "--recipe", "--held-out"}
 
 OPTIONS = {
     "kerasnorm.train": {
@@ -42,8 +43,9 @@ OPTIONS = {
         "--no-export",
     },
     "kerasnorm.compare": {*HYPERPARAMETERS, *DATA, "--norms", "--seeds", "--runs", "--out", "--jobs"},
-    "kerasnorm.workbook": {"--help", "--images", "--channels", "--groups", "--seed"},
-    "kerasnorm.pytorch": {"--help", "--out", "--norm", "--groups", "--image-size"},
+    "kerasnorm": GENERAL,
+    "kerasnorm.workbook": {*GENERAL, "--images", "--channels", "--groups", "--seed"},
+    "kerasnorm.pytorch": {*GENERAL, "--out", "--norm", "--groups", "--image-size"},
 }
 
 
