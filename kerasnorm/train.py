@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -50,7 +51,8 @@ def train(
         resume: continue the run in the directory, if there is one.
         overwrite: replace the run in the directory.
         export: write the ONNX model and its parity report too.
-        verbose: `verbose` of Keras' `fit`; None: a progress bar on a terminal, otherwise a line for each epoch.
+        verbose: None: the progress and the time left, see `kerasnorm.Progress`; otherwise `verbose` of Keras' `fit`: 0:
+            nothing, 1: a bar for each epoch, 2: a line for each epoch.
         callbacks: callbacks for `fit`, called after the epoch is saved.
 
     Returns:
@@ -168,7 +170,7 @@ def _fit_and_save(
     export: bool,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    from kerasnorm.callbacks import MisclassifiedImages
+    from kerasnorm.callbacks import MisclassifiedImages, Progress
     from kerasnorm.checkpoint import ProgressSaver, load_checkpoint
     from kerasnorm.results import save_results
     from kerasnorm.speed import restore
@@ -176,20 +178,21 @@ def _fit_and_save(
     done = load_checkpoint(path, model)
     history = read_history(path)[:done]
     own = recipe.callbacks(data.x_train)
-    if verbose is None:
-        verbose = 1 if sys.stdout.isatty() else 2
+    progress = Progress(("accuracy", "val_accuracy", "loss"))
+    shown = [progress] if verbose is None else []
     if done < recipe.epochs:
-        model.fit(
-            recipe.training_batches(data, seed, done),
-            epochs=recipe.epochs,
-            initial_epoch=done,
-            steps_per_epoch=recipe.steps_per_epoch(data),
-            validation_data=recipe.test_data(data),
-            validation_batch_size=min(512, len(data.x_test)),
-            callbacks=[*own, ProgressSaver(path, history), *callbacks],
-            shuffle=False,  # the batches are shuffled already
-            verbose=verbose,
-        )
+        with contextlib.closing(progress):
+            model.fit(
+                recipe.training_batches(data, seed, done),
+                epochs=recipe.epochs,
+                initial_epoch=done,
+                steps_per_epoch=recipe.steps_per_epoch(data),
+                validation_data=recipe.test_data(data),
+                validation_batch_size=min(512, len(data.x_test)),
+                callbacks=[*own, ProgressSaver(path, history), *shown, *callbacks],
+                shuffle=False,  # the batches are shuffled already
+                verbose=verbose or 0,
+            )
     else:  # killed after the last epoch: what `fit` does at its end is still to be done
         model.optimizer.finalize_variable_values(model.trainable_variables)
         for callback in own:

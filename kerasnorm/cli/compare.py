@@ -46,6 +46,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=int, default=1, help="runs at a time, each on its share of the cores (default: 1)"
     )
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only the result and errors")
     add_hyperparameters(parser)
     return parser
 
@@ -73,13 +74,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     title = f"{name}, recipe {recipe.name}, {recipe.epochs} epochs, {arguments.seeds} seeds"
     try:
-        train_all(runs, options, arguments.jobs, lambda line: print(line, flush=True))
+        train_all(runs, options, arguments.jobs, _say_nothing if arguments.quiet else _say)
         write_study(runs, arguments.norms, title, out)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; to continue, run the same command again") from None
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     print(f"{out / 'report.html'}: the same with plots and misclassified images")
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _say_nothing(line: str) -> None:
+    """What is said of the progress with --quiet."""
 
 
 def cli() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 
 from export.command import Parser, import_tensorflow_quietly, run
@@ -33,6 +34,9 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-export", dest="export", action="store_false", help="don't write model.onnx and parity.json"
     )
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--quiet", action="store_true", help="show no progress, only the result and errors")
+    shown.add_argument("--verbose", action="store_true", help="show Keras' own progress, with all metrics")
     add_hyperparameters(parser)
     return parser
 
@@ -54,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 recipe,
                 **settings,
                 export=arguments.export,
+                verbose=_verbosity(arguments),
                 callbacks=[stop_between_epochs(pressed)],
             )
     except KeyboardInterrupt as interrupt:
@@ -66,6 +71,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         f"{metrics['misclassified']} misclassified, {metrics['seconds']:.0f} s"
     )
     return 0
+
+
+def _verbosity(arguments: argparse.Namespace) -> int | None:
+    """Whose progress is shown, as `train` takes it: none, Keras' own, or ours."""
+    if arguments.quiet:
+        return 0
+    if arguments.verbose:
+        return 1 if sys.stdout.isatty() else 2
+    return None
 
 
 def cli() -> int:
