@@ -29,6 +29,7 @@ def train(
     *,
     seed: int = 0,
     held_out: int = 0,
+    sha256: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -47,6 +48,7 @@ def train(
         recipe: a name in RECIPES, or a Recipe.
         seed: seed of all random numbers, 0 to 2**31 - 1.
         held_out: test on the last `held_out` training images instead of the test images, to choose a recipe; 0: none.
+        sha256: the SHA-256 that the data must have, as in the config.json of a run; None: any.
         out: the run directory; None: runs/NORM-DATA-RECIPE-seedSEED.
         resume: continue the run in the directory, if there is one.
         overwrite: replace the run in the directory.
@@ -70,6 +72,11 @@ def train(
     dataset = load_data(data)
     if held_out:
         dataset = hold_out(dataset, held_out)
+    if sha256 is not None and dataset.sha256 != sha256:
+        raise UserError(
+            f"data: expected the SHA-256 {sha256}, got {dataset.sha256} of {dataset.source}; name the same data with "
+            "--data"
+        )
     if recipe.batch_size > len(dataset.x_train):
         raise UserError(
             f"batch_size: expected at most {len(dataset.x_train)}, the number of training images, "
@@ -84,7 +91,7 @@ def train(
     model = speed_up(recipe.build_model(norm, dataset), parts)
 
     path = Path(out) if out is not None else rundir.default_path(norm, dataset.name, recipe, seed)
-    config = rundir.describe(norm, dataset, recipe, seed)
+    config = rundir.describe(norm, dataset, recipe, seed, held_out)
     rundir.check_usable(path, config, resume=resume, overwrite=overwrite)
     if resume and rundir.is_complete(path):
         rundir.tidy(path)

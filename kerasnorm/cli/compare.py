@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from export.command import Parser, run
 from export.errors import UserError
+from kerasnorm.cli.config_file import add_config_option, parse_with_config, print_notes
 from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.cli.recipe_options import (
     add_data_options,
@@ -17,13 +17,14 @@ from kerasnorm.cli.recipe_options import (
     recipe_from,
 )
 from kerasnorm.norms import NORMS
+from kerasnorm.recipes import RECIPES
 from kerasnorm.study.plan import plan
 from kerasnorm.study.report import write_study
 from kerasnorm.study.run import train_all
 from kerasnorm.train import check_arguments
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser; the hyper-parameters are those of kerasnorm.train."""
     parser = Parser(
         description="Train norms x seeds and compare them: tables, overlaid curves, misclassified images, report.",
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items()) + " (default: all)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
+    add_config_option(parser)
     add_data_options(parser)
     parser.add_argument(
         "--runs", default="runs", metavar="DIR", help="folder of the run directories (default: runs)"
@@ -53,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train the missing runs, write the results and print the tables."""
-    arguments = parser().parse_args(argv)
+    arguments, config = parse_with_config(parser(), argv)
     if arguments.jobs < 1:
         raise UserError(f"jobs: expected 1 or more, got {arguments.jobs}")
     recipe = recipe_from(arguments)
@@ -69,8 +71,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not planned.complete:
             settings = {"seed": planned.seed, "held_out": arguments.held_out, "out": planned.path}
             check_arguments(planned.norm, data, recipe, **settings, resume=True)
-    options = ["--data", data, "--recipe", arguments.recipe, "--held-out", str(arguments.held_out)]
-    options += hyperparameter_argv(arguments)
+    options = ["--data", data, "--held-out", str(arguments.held_out), *hyperparameter_argv(arguments)]
+    if config is not None:
+        print_notes(config)
+        options += ["--config", arguments.config]
+    if arguments.recipe in RECIPES:  # a file may name another
+        options += ["--recipe", arguments.recipe]
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     title = f"{name}, recipe {recipe.name}, {recipe.epochs} epochs, {arguments.seeds} seeds"
     try:

@@ -8,13 +8,14 @@ from collections.abc import Sequence
 
 from export.command import Parser, import_tensorflow_quietly, run
 from kerasnorm import rundir
+from kerasnorm.cli.config_file import add_config_option, parse_with_config, print_notes
 from kerasnorm.cli.interrupts import ctrl_c, stop_between_epochs
 from kerasnorm.cli.recipe_options import add_data_options, add_hyperparameters, recipe_from
 from kerasnorm.norms import NORMS
 from kerasnorm.train import check_arguments, train
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser; its defaults are the recipe's own."""
     parser = Parser(
         description="Train the study's CNN with one normalization. Writes a run directory with the model, its "
@@ -22,10 +23,11 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--norm",
-        required=True,
         choices=NORMS,
-        help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items()),
+        help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items())
+        + " (required, here or in --config)",
     )
+    add_config_option(parser)
     add_data_options(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of all random numbers (default: 0)")
     parser.add_argument("--out", metavar="DIR", help="default: runs/NORM-DATA-RECIPE-seedSEED")
@@ -43,12 +45,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train, and print the result in one line."""
-    arguments = parser().parse_args(argv)
+    arguments, config = parse_with_config(parser(), argv)
+    if arguments.norm is None:
+        parser().error("the following arguments are required: --norm")
     recipe = recipe_from(arguments)
     settings = {name: getattr(arguments, name) for name in ("seed", "held_out", "out", "resume", "overwrite")}
     check_arguments(
         arguments.norm, arguments.data, recipe, **settings
     )  # before the seconds of TensorFlow's start
+    sha256 = None
+    if config is not None:
+        sha256 = config.data_sha256(arguments.data, arguments.held_out)
+        print_notes(config)
     try:
         with ctrl_c() as pressed:
             import_tensorflow_quietly()
@@ -57,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 arguments.data,
                 recipe,
                 **settings,
+                sha256=sha256,
                 export=arguments.export,
                 verbose=_verbosity(arguments),
                 callbacks=[stop_between_epochs(pressed)],
