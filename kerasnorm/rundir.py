@@ -43,8 +43,14 @@ MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.p
 ONNX, PARITY = "model.onnx", "parity.json"
 FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY, CURVES, MISCLASSIFIED, METRICS)
 
-# A run can be resumed only with the same values of these; the rest of config.json is for the reader.
-_SAME = ("norm", "recipe", "seed", "data")
+# The keys of config.json. A run can be resumed only with the same settings; the notes are for the reader.
+SETTINGS = ("norm", "recipe", "seed", "data")
+NOTES = ("versions", "machine", "diverged")
+DATA = (
+    *("name", "source", "sha256", "held_out", "training_images", "test_images", "image_shape", "class_names"),
+    *("pixel_mean", "pixel_std"),
+)
+PACKAGES = ("keras", "tensorflow", "numpy")  # whose versions are noted
 
 
 def default_path(norm: str, data: str, recipe: Recipe, seed: int, folder: Path = Path("runs")) -> Path:
@@ -60,11 +66,10 @@ def default_path(norm: str, data: str, recipe: Recipe, seed: int, folder: Path =
     return folder / f"{norm}-{data}-{recipe.name}-seed{seed}"
 
 
-def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
+def describe(norm: str, data: Dataset, recipe: Recipe, seed: int, held_out: int = 0) -> dict[str, Any]:
     """Return the content of config.json: what a run is made of, and where it runs."""
     import keras
 
-    packages = ("keras", "tensorflow", "numpy")
     return {
         "norm": norm,
         "seed": seed,
@@ -73,6 +78,7 @@ def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, A
             "name": data.name,
             "source": data.source,
             "sha256": data.sha256,
+            "held_out": held_out,
             "training_images": len(data.x_train),
             "test_images": len(data.x_test),
             "image_shape": data.image_shape,
@@ -83,7 +89,7 @@ def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, A
         "versions": {
             "kerasnorm": kerasnorm.__version__,
             "python": platform.python_version(),
-            **{package: version(package) for package in packages},
+            **{package: version(package) for package in PACKAGES},
             "backend": keras.backend.backend(),
         },
         "machine": platform.platform(),
@@ -231,7 +237,7 @@ def check_same(
         UserError: the directory holds another run.
     """
     old = read_json(path / CONFIG)
-    for key in _SAME:
+    for key in SETTINGS:
         if key not in config:
             continue
         mine, theirs = json.loads(json.dumps(config[key])), old.get(key)

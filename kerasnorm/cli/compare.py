@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 from collections.abc import Sequence
 from pathlib import Path
 
 from export.command import Parser, run
 from export.errors import UserError
+from kerasnorm.cli.config_file import add_config_option, parse_with_config, print_notes
 from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.cli.recipe_options import (
     add_data_options,
@@ -17,16 +17,16 @@ from kerasnorm.cli.recipe_options import (
     recipe_from,
 )
 from kerasnorm.norms import NORMS
+from kerasnorm.recipes import RECIPES
 from kerasnorm.study.plan import plan
 from kerasnorm.study.report import write_study
 from kerasnorm.study.run import train_all
 from kerasnorm.train import check_arguments
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """Return the parser; the hyper-parameters are those of kerasnorm.train."""
     parser = Parser(
-        prog="kerasnorm-compare",
         description="Train norms x seeds and compare them: tables, overlaid curves, misclassified images, report.",
     )
     parser.add_argument(
@@ -37,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
         help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items()) + " (default: all)",
     )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
+    add_config_option(parser)
     add_data_options(parser)
     parser.add_argument(
         "--runs", default="runs", metavar="DIR", help="folder of the run directories (default: runs)"
@@ -47,13 +48,14 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=int, default=1, help="runs at a time, each on its share of the cores (default: 1)"
     )
+    parser.add_argument("--quiet", action="store_true", help="show no progress, only the result and errors")
     add_hyperparameters(parser)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train the missing runs, write the results and print the tables."""
-    arguments = parser().parse_args(argv)
+    arguments, config = parse_with_config(parser(), argv)
     if arguments.jobs < 1:
         raise UserError(f"jobs: expected 1 or more, got {arguments.jobs}")
     recipe = recipe_from(arguments)
@@ -69,18 +71,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not planned.complete:
             settings = {"seed": planned.seed, "held_out": arguments.held_out, "out": planned.path}
             check_arguments(planned.norm, data, recipe, **settings, resume=True)
-    options = ["--data", data, "--recipe", arguments.recipe, "--held-out", str(arguments.held_out)]
-    options += hyperparameter_argv(arguments)
+    options = ["--data", data, "--held-out", str(arguments.held_out), *hyperparameter_argv(arguments)]
+    if config is not None:
+        print_notes(config)
+        options += ["--config", arguments.config]
+    if arguments.recipe in RECIPES:  # a file may name another
+        options += ["--recipe", arguments.recipe]
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     title = f"{name}, recipe {recipe.name}, {recipe.epochs} epochs, {arguments.seeds} seeds"
     try:
-        train_all(runs, options, arguments.jobs, lambda line: print(line, flush=True))
+        train_all(runs, options, arguments.jobs, _say_nothing if arguments.quiet else _say)
         write_study(runs, arguments.norms, title, out)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; to continue, run the same command again") from None
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     print(f"{out / 'report.html'}: the same with plots and misclassified images")
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _say_nothing(line: str) -> None:
+    """What is said of the progress with --quiet."""
 
 
 def cli() -> int:

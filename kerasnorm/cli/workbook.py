@@ -18,7 +18,6 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser; its defaults are the reference's example."""
     names = ", ".join(norm.name for norm in NORMS.values())
     parser = Parser(
-        prog="python -m kerasnorm.workbook",
         description=f"Write a worked example of the normalizations as an Excel workbook: {names}.",
     )
     parser.add_argument("out", metavar="OUT.xlsx")
