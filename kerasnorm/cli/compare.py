@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.command import Parser, run
-from export.errors import UserError
+from kerasnorm.cli.engine_options import add_engine_options, check_engine, engine_from
 from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.cli.recipe_options import (
     add_data_options,
@@ -16,11 +16,17 @@ from kerasnorm.cli.recipe_options import (
     hyperparameter_argv,
     recipe_from,
 )
+from kerasnorm.lock import check_unlocked, locked
 from kerasnorm.norms import NORMS
 from kerasnorm.study.plan import plan
 from kerasnorm.study.report import write_study
 from kerasnorm.study.run import train_all
 from kerasnorm.train import check_arguments
+
+BUSY = (
+    "expected runs that no other study trains, got those of a kerasnorm.compare that is running; wait for it, or name "
+    "another folder with --runs"
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -44,9 +50,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--out", metavar="DIR", help="folder of the results (default: RUNS/compare-DATA-RECIPE)"
     )
-    parser.add_argument(
-        "--jobs", type=int, default=1, help="runs at a time, each on its share of the cores (default: 1)"
-    )
+    add_engine_options(parser)
     add_hyperparameters(parser)
     return parser
 
@@ -54,17 +58,20 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Train the missing runs, write the results and print the tables."""
     arguments = parser().parse_args(argv)
-    if arguments.jobs < 1:
-        raise UserError(f"jobs: expected 1 or more, got {arguments.jobs}")
+    check_engine(arguments)
     recipe = recipe_from(arguments)
     data = arguments.data
     if data == "auto":  # decided once, so that all runs train on the same data
         from kerasnorm.data import load_data
 
         data = load_data("auto").name
+    elif arguments.engine == "dask" and data.endswith(".npz"):
+        data = str(Path(data).absolute())  # a worker has another working directory
     folder = Path(arguments.runs)
     name = Path(data).stem + (f"-held-out-{arguments.held_out}" if arguments.held_out else "")
     runs = plan(arguments.norms, arguments.seeds, name, recipe, folder)
+    lock = f".compare-{name}-{recipe.name}.lock"  # of the runs that the study trains
+    check_unlocked(folder, lock, BUSY)
     for planned in runs:
         if not planned.complete:
             settings = {"seed": planned.seed, "held_out": arguments.held_out, "out": planned.path}
@@ -74,13 +81,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     title = f"{name}, recipe {recipe.name}, {recipe.epochs} epochs, {arguments.seeds} seeds"
     try:
-        train_all(runs, options, arguments.jobs, lambda line: print(line, flush=True))
-        write_study(runs, arguments.norms, title, out)
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, lock, BUSY):
+            train_all(runs, engine_from(arguments, options, data, recipe, say), say)
+            write_study(runs, arguments.norms, title, out)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; to continue, run the same command again") from None
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     print(f"{out / 'report.html'}: the same with plots and misclassified images")
     return 0
+
+
+def say(line: str) -> None:
+    """Print a line at once, also where the output is not a terminal."""
+    print(line, flush=True)
 
 
 def cli() -> int:

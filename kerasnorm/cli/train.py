@@ -34,6 +34,12 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-export", dest="export", action="store_false", help="don't write model.onnx and parity.json"
     )
+    parser.add_argument(
+        "--cores",
+        type=int,
+        metavar="N",
+        help="CPU cores to use (default: all); on another number of cores, dropout draws other masks",
+    )
     add_hyperparameters(parser)
     return parser
 
@@ -55,6 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 recipe,
                 **settings,
                 export=arguments.export,
+                cores=arguments.cores,
                 callbacks=[stop_between_epochs(pressed)],
             )
     except KeyboardInterrupt as interrupt:
