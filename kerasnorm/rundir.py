@@ -157,10 +157,14 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
     if _check(path, config, resume, overwrite) and resume:
         _accept_learning_rate(path, config)
         return
-    # metrics.json, which marks the old run as complete, goes first; config.json stays until it is replaced.
-    for name in reversed(FILES[1:]):
-        (path / name).unlink(missing_ok=True)
+    clear(path)
     write_json(path / CONFIG, config)
+
+
+def clear(path: Path) -> None:
+    """Remove the files of a run, except config.json, which stays until it is replaced."""
+    for name in reversed(FILES[1:]):  # metrics.json, which marks the run as complete, goes first
+        (path / name).unlink(missing_ok=True)
 
 
 def is_complete(path: Path) -> bool:

@@ -34,12 +34,14 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     export: bool = True,
+    cores: int | None = None,
     verbose: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Path:
     """Train, evaluate, draw and save one model; see `kerasnorm.rundir` for the files.
 
     The same arguments on the same machine give the same weights, bit for bit, even if the run is killed and resumed.
+    On more cores, dropout draws other masks: see `set_threads`.
     For this, `train` seeds the process and turns on TensorFlow's op determinism.
 
     Args:
@@ -53,6 +55,7 @@ def train(
         resume: continue the run in the directory, if there is one.
         overwrite: replace the run in the directory.
         export: write the ONNX model and its parity report too.
+        cores: number of CPU cores to use; None: all that this process may use.
         verbose: None: the progress and the time left, see `kerasnorm.Progress`; otherwise `verbose` of Keras' `fit`: 0:
             nothing, 1: a bar for each epoch, 2: a line for each epoch.
         callbacks: callbacks for `fit`, called after the epoch is saved.
@@ -85,7 +88,7 @@ def train(
     from kerasnorm.speed import set_threads, speed_up
 
     _check_backend(recipe)
-    parts = set_threads()
+    parts = set_threads(cores)
     _make_deterministic(seed)
     # Built before the directory is touched: it raises if there is no such network.
     model = speed_up(recipe.build_model(norm, dataset), parts)
