@@ -38,7 +38,7 @@ def save_results(
 
     Args:
         path: the run directory.
-        model: the trained model, of stock Keras layers.
+        model: the trained model. It is saved and exported as `stock_model` makes it.
         data: the data that it was trained on.
         history: a row for each epoch, as in history.csv.
         wrong: the misclassified test images.
@@ -49,6 +49,8 @@ def save_results(
         UserError: a file can't be written.
         CheckError: the ONNX model differs from the Keras model; the run is complete except for model.onnx.
     """
+    from kerasnorm.stock import stock_model
+
     guessing = math.log(data.num_classes)
     if history[-1]["cross_entropy"] > 2 * guessing:
         print(
@@ -56,13 +58,14 @@ def save_results(
             f"{guessing:.3g}; use a smaller learning rate",
             file=sys.stderr,
         )
-    write_whole(path / rundir.MODEL, model.save)
+    stock = stock_model(model)
+    write_whole(path / rundir.MODEL, stock.save)
     _write_plot(path / rundir.CURVES, lambda: _curves(model, data, history, seed))
     _write_plot(path / rundir.MISCLASSIFIED, lambda: _misclassified(model, data, wrong))
     failure: CheckError | None = None
     if export:
         try:
-            _export(model, data, path)
+            _export(stock, data, path)
         except CheckError as error:  # the training itself succeeded: its run is complete, without model.onnx
             failure = error
     write_json(path / rundir.METRICS, metrics(model, history, wrong.count))

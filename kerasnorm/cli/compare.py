@@ -16,7 +16,7 @@ from kerasnorm.cli.recipe_options import (
     hyperparameter_argv,
     recipe_from,
 )
-from kerasnorm.norms import NORMS
+from kerasnorm.norms import NORMS, REFERENCE
 from kerasnorm.study.plan import plan
 from kerasnorm.study.report import write_study
 from kerasnorm.study.run import train_all
@@ -32,9 +32,10 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--norms",
         nargs="+",
-        default=list(NORMS),
+        default=list(REFERENCE),
         choices=NORMS,
-        help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items()) + " (default: all)",
+        help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items())
+        + f" (default: {' '.join(REFERENCE)})",
     )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
     add_data_options(parser)
