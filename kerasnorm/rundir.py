@@ -3,7 +3,7 @@
     config.json        recipe, data with its sha256, versions and seed; written first
     history.csv        a row for each finished epoch
     checkpoint.npz     the whole state after the last finished epoch; removed when the run is complete
-    model.keras        the trained model: stock Keras layers only
+    model.keras        the trained model: of stock Keras layers as far as they exist, see kerasnorm.stock
     model.onnx         the same model for onnxruntime
     parity.json        the parity check of model.onnx
     confusion.csv      accuracy of each class, and how its test images were classified

@@ -45,7 +45,7 @@ def train(
     For this, `train` seeds the process and turns on TensorFlow's op determinism.
 
     Args:
-        norm: 'bn', 'ln' or 'gn', or another key of `kerasnorm.norms.NORMS`.
+        norm: a key of `kerasnorm.norms.NORMS`, such as 'bn', 'ln' or 'gn'.
         data: a name or a file, as for `load_data`.
         recipe: a name in RECIPES, or a Recipe.
         seed: seed of all random numbers, 0 to 2**31 - 1.
@@ -210,7 +210,7 @@ def _fit_and_save(
             callback.on_train_end()
     wrong = MisclassifiedImages(data.x_test, data.y_test, limit=MISCLASSIFIED_SHOWN)
     wrong.collect(model)
-    restore(model)  # the stock model is saved and exported
+    restore(model)  # Keras' own code is saved and exported
     save_results(path, model, data, history, wrong, seed=seed, export=export)
 
 

@@ -19,7 +19,7 @@ from kerasnorm.cli.recipe_options import (
     recipe_from,
 )
 from kerasnorm.lock import check_unlocked, locked
-from kerasnorm.norms import NORMS
+from kerasnorm.norms import NORMS, REFERENCE
 from kerasnorm.recipes import RECIPES
 from kerasnorm.study.plan import plan
 from kerasnorm.study.report import write_study
@@ -40,9 +40,10 @@ def parser() -> Parser:
     parser.add_argument(
         "--norms",
         nargs="+",
-        default=list(NORMS),
+        default=list(REFERENCE),
         choices=NORMS,
-        help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items()) + " (default: all)",
+        help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items())
+        + f" (default: {' '.join(REFERENCE)})",
     )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
     add_config_option(parser)
