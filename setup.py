@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 URL = "https://github.com/kerasnorm/kerasnorm"
-VERSION = re.findall(r'^__version__ = "(.*)"$', (ROOT / "kerasnorm/__init__.py").read_text(), re.MULTILINE)[0]
+VERSION = re.findall(r'^__version__ = "(.*)"$', (ROOT / "export/__init__.py").read_text(), re.MULTILINE)[0]
 
 # Relative links lead nowhere on the page of a package index.
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,6 +17,7 @@ README = re.sub(r"(?<!!)(\[[^]]*\]\()(?!https?:|#)", rf"\1{URL}/blob/v{VERSION}/
 EXTRAS = {
     "excel": ["openpyxl>=3.1"],
     "torch": ["torch>=2.4"],
+    "distributed": ["distributed>=2025.1.0"],
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"],
 }
 EXTRAS["test"] = [
@@ -32,6 +33,7 @@ EXTRAS["test"] = [
     "build>=1.2.2",
     "twine>=6.0",
     *EXTRAS["excel"],
+    *EXTRAS["distributed"],
     *EXTRAS["docs"],
 ]
 
@@ -73,6 +75,7 @@ setup(
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
+            "kerasnorm = kerasnorm.cli.main:cli",
             "kerasnorm-train = kerasnorm.cli.train:cli",
             "kerasnorm-compare = kerasnorm.cli.compare:cli",
             "kerasnorm-export = export.__main__:cli",

@@ -7,11 +7,12 @@ command does not load TensorFlow.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+from export import __version__
 
 _HOME = {
     "MisclassifiedImages": "callbacks",
     "PopulationStatistics": "callbacks",
+    "Progress": "callbacks",
     "StepDecay": "callbacks",
     "step_decay": "callbacks",
     "Dataset": "data",
@@ -40,7 +41,7 @@ __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
     from kerasnorm.augment import Augmentation, augment_images, training_batches
-    from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, StepDecay, step_decay
+    from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, Progress, StepDecay, step_decay
     from kerasnorm.confusion_plot import plot_confusion
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.image_plots import plot_misclassified, plot_shared, unnormalize

@@ -79,7 +79,19 @@ def test_a_killed_run_is_resumed_to_the_same_bits(folder: Path, name: str, momen
 
     resumed = run(folder, "-m", "kerasnorm.train", *OPTIONS, "--out", out.name, "--resume")
     assert (resumed.returncode, resumed.stderr) == (0, "")
-    whole = folder / "whole"
+    assert_same(out, folder / "whole")
+
+
+def test_a_run_is_repeated_from_its_config_to_the_same_bits(folder: Path) -> None:
+    done = run(
+        folder, "-m", "kerasnorm.train", "--config", "whole/config.json", "--out", "repeated", "--verbose"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_same(folder / "repeated", folder / "whole")
+
+
+def assert_same(out: Path, whole: Path) -> None:
+    """Compare the files, weights, optimizers, histories and metrics of two runs."""
     assert sorted(file.name for file in out.iterdir()) == sorted(file.name for file in whole.iterdir())
     one, two = (keras.models.load_model(path / rundir.MODEL) for path in (whole, out))
     for a, b in zip(one.weights, two.weights, strict=True):
