@@ -53,7 +53,7 @@ setup(
     # "." and not "src": an editable install is then a plain path that editors and type checkers follow.
     package_dir={"": "."},
     packages=find_packages(include=["kerasnorm*", "export*"]),
-    package_data={"kerasnorm": ["py.typed"], "export": ["py.typed"]},
+    package_data={"kerasnorm": ["py.typed"], "export": ["py.typed", "web/static/*"]},
     # scripts/lower-bounds runs the tests with exactly the versions named here and in EXTRAS.
     install_requires=[
         "tensorflow>=2.19",
@@ -77,6 +77,7 @@ setup(
             "kerasnorm-export = export.__main__:cli",
             "kerasnorm-infer = export.infer:cli",
             "kerasnorm-verify = export.verify:cli",
+            "kerasnorm-web = export.web.__main__:cli",
         ]
     },
     classifiers=[
