@@ -31,6 +31,7 @@ async function start() {
   const results = record.models.map((model) => new Results(byId("models"), model));
   showPreview(source, record.models[0].input);
   await source.showSamples(record.samples);
+  document.body.classList.add("shown");
 
   const ort = await loadRuntime(record.runtime, "wasm");
   const models = [];

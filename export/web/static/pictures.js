@@ -6,6 +6,7 @@ const LARGEST = 2 ** 26; // pixels
 const LIGHT = 128; // grey levels: of paper, its unevenness, and how much darker ink is
 const EVEN = 48;
 const INK = 80;
+const NOISE = 24; // grey levels, of a background that is not black
 const LARGEST_DYNAMIC = 1024; // pixels of height or width, where the model takes any
 const DIGIT = 20 / 28; // how much of MNIST's images their digits fill
 
@@ -45,8 +46,8 @@ export async function decode(file) {
  *
  * @param {Picture} picture
  * @param {object} input `input` of a model in page.json.
- * @param {{centre: boolean, invert: boolean}} options Centre the ink and scale it to the size that MNIST's digits have;
- *     replace each pixel by 255 minus the pixel.
+ * @param {{centre: boolean, invert: boolean}} options Make the ink white on black, of the size and at the place that
+ *     MNIST's digits have; replace each pixel by 255 minus the pixel.
  * @returns {{height: number, width: number, channels: number, pixels: Uint8Array}}
  */
 export function prepare(picture, input, { centre = false, invert = false } = {}) {
@@ -56,7 +57,7 @@ export function prepare(picture, input, { centre = false, invert = false } = {})
   if (invert) pixels = pixels.map((value) => 255 - value);
   const wanted = [input.height ?? Math.min(height, LARGEST_DYNAMIC), input.width ?? Math.min(width, LARGEST_DYNAMIC)];
   if (centre && channels === 1) {
-    const square = centred(pixels, height, width);
+    const square = centred(onBlack(pixels, height, width), height, width);
     if (square) {
       pixels = square.pixels;
       height = width = square.size;
@@ -76,13 +77,23 @@ export function looksLikeInkOnPaper(picture) {
   const { width, height } = picture;
   if (Math.min(width, height) < 3) return false;
   const pixels = grey(picture);
-  const border = [];
-  for (let x = 0; x < width; x++) border.push(pixels[x], pixels[(height - 1) * width + x]);
-  for (let y = 1; y < height - 1; y++) border.push(pixels[y * width], pixels[y * width + width - 1]);
-  const paper = border.toSorted((a, b) => a - b)[border.length >> 1];
+  const border = borderOf(pixels, height, width);
+  const paper = median(border);
   const even = border.filter((value) => Math.abs(value - paper) <= EVEN).length / border.length;
   const ink = pixels.filter((value) => value < paper - INK).length / pixels.length;
   return paper >= LIGHT && even >= 0.9 && ink >= 0.01 && ink <= 0.5;
+}
+
+/** The pixels at the edges of a grey image. */
+function borderOf(pixels, height, width) {
+  const border = [];
+  for (let x = 0; x < width; x++) border.push(pixels[x], pixels[(height - 1) * width + x]);
+  for (let y = 1; y < height - 1; y++) border.push(pixels[y * width], pixels[y * width + width - 1]);
+  return border;
+}
+
+function median(values) {
+  return values.toSorted((a, b) => a - b)[values.length >> 1];
 }
 
 /** Grey levels by the weights of ITU-R 601-2 in integers, as Pillow has them. Behind transparent pixels is black or white. */
@@ -104,6 +115,15 @@ function rgb({ width, height, data }, onWhite = false) {
     for (let c = 0; c < 3; c++) result[3 * i + c] = Math.round(data[4 * i + c] * alpha + background * (1 - alpha));
   }
   return result;
+}
+
+/** The image with a black background, which may be uneven, and white as its lightest pixel. */
+function onBlack(pixels, height, width) {
+  const background = median(borderOf(pixels, height, width));
+  const black = background + (background && NOISE);
+  const white = pixels.reduce((largest, value) => Math.max(largest, value), 0);
+  if (white <= black) return pixels;
+  return pixels.map((value) => Math.max(0, Math.round((255 * (value - black)) / (white - black))));
 }
 
 /**

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from PIL import Image
 
 from export.image_input import ImageInput
 from export.images import ImageFormat, looks_like_ink_on_paper
+from export.layout import LAYOUTS, to_graph
 from export.served_model import Value
 from export.verify import compare
 from export.web.page import STATIC
@@ -48,33 +50,37 @@ def call(module: str, function: str, arguments: list[list[Any]]) -> list[Any]:
 
 
 RANDOM = np.random.default_rng(0).normal(size=(4, 5))
-CASES = [
-    pytest.param(RANDOM, RANDOM, 0.0, 0.0, id="equal"),
-    pytest.param(RANDOM + 1e-6, RANDOM, 1.1e-6, 0.0, id="within the absolute allowance"),
-    pytest.param(RANDOM + 1e-6, RANDOM, 0.9e-6, 0.0, id="above it"),
-    pytest.param(RANDOM * (1 + 1e-6), RANDOM, 0.0, 1.1e-6, id="within the relative allowance"),
-    pytest.param(RANDOM * (1 + 1e-6), RANDOM, 0.0, 0.9e-6, id="above the relative one"),
-    pytest.param(RANDOM[:, ::-1], RANDOM, 9.0, 0.0, id="other classes"),
-    pytest.param([[NAN, 1.0, 2.0]], [[NAN, 1.0, 2.0]], 0.0, 0.0, id="NaN on both sides"),
-    pytest.param([[NAN, 1.0, 2.0]], [[0.0, 1.0, 2.0]], 9.0, 0.0, id="NaN on one side"),
-    pytest.param([[INF, -INF, 2.0]], [[INF, -INF, 2.0]], 0.0, 0.0, id="infinity on both sides"),
-    pytest.param([[INF, -INF, 2.0]], [[-INF, 3.0, 2.0]], 9.0, 0.0, id="infinity on one side"),
-    pytest.param([[3], [2]], [[3], [1]], 0.0, 0.0, id="integers"),
-    pytest.param([1.0, 2.0], [1.0, 2.5], 0.4, 0.04, id="scalars"),
-    pytest.param([[1.0, 1.0, 0.0]], [[0.9, 1.0, 0.0]], 0.2, 0.0, id="the first of two largest"),
-]
+# Of each case: the output, the true values, and the allowance.
+CASES: dict[str, tuple[Any, Any, float, float]] = {
+    "equal": (RANDOM, RANDOM, 0.0, 0.0),
+    "within the absolute allowance": (RANDOM + 1e-6, RANDOM, 1.1e-6, 0.0),
+    "above it": (RANDOM + 1e-6, RANDOM, 0.9e-6, 0.0),
+    "within the relative allowance": (RANDOM * (1 + 1e-6), RANDOM, 0.0, 1.1e-6),
+    "above the relative one": (RANDOM * (1 + 1e-6), RANDOM, 0.0, 0.9e-6),
+    "other classes": (RANDOM[:, ::-1], RANDOM, 9.0, 0.0),
+    "NaN on both sides": ([[NAN, 1.0, 2.0]], [[NAN, 1.0, 2.0]], 0.0, 0.0),
+    "NaN on one side": ([[NAN, 1.0, 2.0]], [[0.0, 1.0, 2.0]], 9.0, 0.0),
+    "infinity on both sides": ([[INF, -INF, 2.0]], [[INF, -INF, 2.0]], 0.0, 0.0),
+    "infinity on one side": ([[INF, -INF, 2.0]], [[-INF, 3.0, 2.0]], 9.0, 0.0),
+    "integers": ([[3], [2]], [[3], [1]], 0.0, 0.0),
+    "scalars": ([1.0, 2.0], [1.0, 2.5], 0.4, 0.04),
+    "the first of two largest": ([[1.0, 1.0, 0.0]], [[0.9, 1.0, 0.0]], 0.2, 0.0),
+}
 
 
 @needs_node
-@pytest.mark.parametrize(("ours", "true", "absolute", "relative"), CASES)
-def test_the_rule_is_that_of_verify(ours: Any, true: Any, absolute: float, relative: float) -> None:
-    ours, true = np.asarray(ours), np.asarray(true)
-    expected = asdict(compare("y", "batch", ours, true, absolute, relative))
-    flat = [ours.ravel().tolist(), true.ravel().tolist()]
-    (got,) = call("rule.js", "compare", [["y", "batch", *flat, list(true.shape), [absolute, relative]]])
-    assert list(got) == list(expected)
-    assert got.pop("size") == pytest.approx(expected.pop("size"), rel=1e-14, abs=0)
-    assert got == expected
+def test_the_rule_is_that_of_verify() -> None:
+    expected, arguments = [], []
+    for ours, true, absolute, relative in map(tuple, CASES.values()):
+        ours, true = np.asarray(ours), np.asarray(true)
+        expected.append(asdict(compare("y", "batch", ours, true, absolute, relative)))
+        flat = [ours.ravel().tolist(), true.ravel().tolist()]
+        arguments.append(["y", "batch", *flat, list(true.shape), [absolute, relative]])
+    for name, got, want in zip(CASES, call("rule.js", "compare", arguments), expected, strict=True):
+        assert list(got) == list(want), name
+        assert got.pop("size") == pytest.approx(want.pop("size"), rel=1e-14, abs=0), name
+        assert got == want, name
+    assert {want["within"] for want in expected} == {True, False}
 
 
 @needs_node
@@ -160,19 +166,19 @@ def test_centred_ink_has_the_size_of_mnists_digits() -> None:
 
 
 @needs_node
-@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
-@pytest.mark.parametrize("layout", ["nhwc", "nchw"])
-@pytest.mark.parametrize(("low", "high"), [(0.0, 255.0), (0.0, 1.0), (-1.0, 1.0)])
-def test_the_values_of_an_input_are_those_of_infer(dtype: str, layout: str, low: float, high: float) -> None:
+def test_the_values_of_an_input_are_those_of_infer() -> None:
     pixels = np.random.default_rng(4).integers(0, 256, (1, 2, 4, 3), np.uint8)
-    images = ImageInput(Value("x", np.dtype(dtype), (None, 2, 4, 3)), ImageFormat(2, 4, 3), low, high)
-    expected = np.repeat(images.values(pixels), 2, axis=0)
-    if layout == "nchw":
-        expected = np.moveaxis(expected, -1, 1)
     image = {"height": 2, "width": 4, "channels": 3, "pixels": pixels.ravel().tolist()}
-    record = {"dtype": dtype, "layout": layout, "low": low, "high": high, "batch": 2}
-    (got,) = call("model.js", "inputValues", [[image, record]])
-    np.testing.assert_allclose(got, expected.ravel(), rtol=1e-7, atol=1e-8)
+    kinds = itertools.product(
+        ("float32", "float64", "uint8"), LAYOUTS, [(0.0, 255.0), (0.0, 1.0), (-1.0, 1.0)]
+    )
+    expected, arguments = [], []
+    for dtype, layout, (low, high) in kinds:
+        images = ImageInput(Value("x", np.dtype(dtype), (None, 2, 4, 3)), ImageFormat(2, 4, 3), low, high)
+        expected.append(to_graph(np.repeat(images.values(pixels), 2, axis=0), layout).ravel())
+        arguments.append([image, {"dtype": dtype, "layout": layout, "low": low, "high": high, "batch": 2}])
+    got = call("model.js", "inputValues", arguments)
+    np.testing.assert_allclose(np.array(got), np.array(expected), rtol=1e-7, atol=1e-8)
 
 
 @needs_node
