@@ -22,9 +22,9 @@ class GhostBatchNormalization(MovingDeviation):
     average = momentum * average + (1 - momentum) * value. Inference uses them, as batch normalization does. With a
     momentum of 0 the average becomes the mean over the ghost batches of the last batch.
 
-    Ghost batches are made of consecutive images, `ghost_batch_size` or more of them: if that does not divide the batch,
-    the images that are left over are spread over the ghost batches, so that their sizes differ by at most one. A batch of
-    fewer than 2 * `ghost_batch_size` images is one ghost batch, as in batch normalization.
+    Ghost batches are made of consecutive images, `ghost_batch_size` or more of them: if that does not divide the
+    batch, the images that are left over are spread over the ghost batches, so that their sizes differ by at most one.
+    A batch of fewer than 2 * `ghost_batch_size` images is one ghost batch, as in batch normalization.
 
     Args:
         ghost_batch_size: images of a ghost batch; the paper's is 128, for batches of 4,096.
