@@ -29,7 +29,7 @@ _HOME = {
     "plot_curves": "plots",
     "plot_misclassified": "image_plots",
     "plot_overlaid": "plots",
-    "plot_settings": "plots",
+    "plot_settings": "result_plots",
     "plot_shared": "image_plots",
     "unnormalize": "image_plots",
     "RECIPES": "recipes",
@@ -46,9 +46,10 @@ if TYPE_CHECKING:
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.image_plots import plot_misclassified, plot_shared, unnormalize
     from kerasnorm.models import build_cnn
-    from kerasnorm.plots import plot_curves, plot_overlaid, plot_settings
+    from kerasnorm.plots import plot_curves, plot_overlaid
     from kerasnorm.recipes import RECIPES, Recipe
     from kerasnorm.regularizers import l1l2
+    from kerasnorm.result_plots import plot_settings
     from kerasnorm.speed import restore, set_threads, speed_up, steps_per_execution
     from kerasnorm.train import train
 

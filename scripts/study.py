@@ -25,7 +25,8 @@ from kerasnorm.confusion import CONFUSION
 from kerasnorm.data import load_data
 from kerasnorm.history import COLUMNS, HISTORY, read_history
 from kerasnorm.norms import NORMS
-from kerasnorm.plots import plot_curves, plot_settings
+from kerasnorm.plots import plot_curves
+from kerasnorm.result_plots import plot_settings
 from kerasnorm.rundir import CONFIG, METRICS
 from kerasnorm.study.plan import Run
 from kerasnorm.study.report import write_study

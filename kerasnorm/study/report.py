@@ -98,14 +98,14 @@ def _save(figure: Figure, file: Path) -> None:
 
 
 def _dots(runs: Sequence[Run], norms: Sequence[str], out: Path) -> Picture:
-    from kerasnorm.plots import plot_runs
+    from kerasnorm.result_plots import plot_runs
 
     figure = plot_runs({norm: accuracies(runs, norm) for norm in norms}, "test accuracy, %")
     _save(figure, out / "accuracy.png")
-    return Picture(
-        out / "accuracy.png",
-        "Test accuracy after the last epoch: a dot for each seed, a line at the mean of each norm.",
-    )
+    caption = "Test accuracy after the last epoch: a dot for each seed, a line at the mean of each norm."
+    if figure.axes[0].texts:
+        caption += " Values beside an arrow are too low for the axis."
+    return Picture(out / "accuracy.png", caption)
 
 
 def _curves(runs: Sequence[Run], norms: Sequence[str], seeds: Sequence[int], out: Path) -> list[Picture]:
@@ -128,7 +128,7 @@ def _curves(runs: Sequence[Run], norms: Sequence[str], seeds: Sequence[int], out
         if axes.get_yscale() == "log":
             caption += ", on a logarithmic axis"
         if bottom > min(min(run) for of_norm in values.values() for run in of_norm):
-            caption += f". The axis starts at {bottom:.1f} %; some earlier values are below it"
+            caption += f". The axis starts at {bottom:.1f} %; some values are below it"
         pictures.append(Picture(out / file, f"{caption}."))
     return pictures
 

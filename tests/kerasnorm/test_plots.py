@@ -5,7 +5,6 @@ import pytest
 from matplotlib.lines import Line2D
 
 from kerasnorm import plot_curves, plot_overlaid, plot_settings
-from kerasnorm.plots import plot_runs
 
 HISTORY = {
     "loss": [1.0, 0.5, 0.4],
@@ -143,31 +142,19 @@ def test_axis_of_an_accuracy_shows_the_range_that_matters() -> None:
     assert 99.3 < high < 99.5
 
 
-def test_runs_are_dots_with_their_mean() -> None:
-    axes = plot_runs({"bn": [99.1, 99.3], "$x_{": [98.0]}, "accuracy, %", "a title").axes[0]
-    dots, mean = axes.lines[:2]
-    assert np.asarray(dots.get_xdata()).tolist() == [99.1, 99.3]
-    np.testing.assert_allclose(np.asarray(mean.get_xdata()), [99.2, 99.2])
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["bn", "$x_{"]
-    same = plot_runs({"bn": [99.9]}, "accuracy, %")
-    same.savefig(BytesIO())
-    assert same.axes[0].get_xlim()[1] < 100
-    nothing: list[dict[str, list[float]]] = [{}, {"bn": []}]
-    for unusable in nothing:
-        with pytest.raises(ValueError, match="plot_runs: expected one run or more for each model, got"):
-            plot_runs(unusable, "accuracy, %")
+def test_a_model_far_below_the_others_does_not_squeeze_them() -> None:
+    values = {"one": [[90.0, 99.2]], "two": [[90.0, 99.3]], "fails": [[11.0, 11.35]]}
+    axes = plot_overlaid(values, "accuracy, %").axes[0]
+    assert 98 < axes.get_ylim()[0] < 99.2
+    assert [line.get_label() for line in axes.lines] == ["one", "two", "fails: ends at 11.3 %"]
+    alone = plot_overlaid({"one": [[90.0, 99.2]], "fails": [[11.0, 11.35]]}, "accuracy, %").axes[0]
+    assert alone.get_ylim()[0] < 11.35  # of two models, none is the odd one
+    assert [line.get_label() for line in alone.lines] == ["one", "fails"]
 
 
-def test_settings_show_means_and_all_runs() -> None:
-    values = {"bn": {"2": [90.0, 92.0], "8": [95.0, 97.0]}, "gn": {"2": [96.0, 96.5], "8": [97.0, 98.0]}}
-    axes = plot_settings(values, "batch size", "accuracy, %").axes[0]
-    lines = [line for line in axes.lines if line.get_label() in values]
-    np.testing.assert_allclose(y_of(lines[0]), [91, 96])
-    np.testing.assert_allclose(y_of(lines[1]), [96.25, 97.5])
-    dots = [line for line in axes.lines if line not in lines]
-    assert sorted(value for line in dots for value in y_of(line)) == sorted(
-        value for of_norm in values.values() for runs in of_norm.values() for value in runs
-    )
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "8"]
-    with pytest.raises(ValueError, match="expected the same settings for each model"):
-        plot_settings({"bn": {"2": [1.0]}, "gn": {"8": [1.0]}}, "", "")
+@pytest.mark.filterwarnings("error")
+def test_a_diverged_run_is_drawn() -> None:
+    nan = float("nan")
+    history = {"loss": [1.0, nan], "accuracy": [0.9, nan], "val_accuracy": [nan, nan]}
+    plot_curves(history).savefig(BytesIO())
+    plot_curves({**history, "accuracy": [nan, nan]}).savefig(BytesIO())
