@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 URL = "https://github.com/kerasnorm/kerasnorm"
-VERSION = re.findall(r'^__version__ = "(.*)"$', (ROOT / "export/__init__.py").read_text(), re.MULTILINE)[0]
+VERSION = re.findall(r'^__version__ = "([^"]*)"', (ROOT / "export/__init__.py").read_text(), re.MULTILINE)[0]
 
 # Relative links lead nowhere on the page of a package index.
 README = (ROOT / "README.md").read_text(encoding="utf-8")
