@@ -44,14 +44,16 @@ OPTIONS = {
         "--no-export",
         "--quiet",
         "--verbose",
+        "--cores",
     },
     "kerasnorm.compare": {
         *HYPERPARAMETERS,
         *DATA,
         *("--norms", "--seeds", "--runs", "--out", "--jobs", "--quiet"),
+        *("--engine", "--scheduler", "--cores", "--resources", "--worker-timeout", "--shared-runs"),
     },
     "kerasnorm": GENERAL,
-    "kerasnorm.workbook": {*GENERAL, "--images", "--channels", "--groups", "--seed"},
+    "kerasnorm.workbook": {*GENERAL, "--norms", "--images", "--channels", "--groups", "--seed"},
     "kerasnorm.pytorch": {*GENERAL, "--out", "--norm", "--groups", "--image-size"},
 }
 
