@@ -257,7 +257,7 @@ def test_overwrite_removes_nothing_if_an_argument_is_wrong(
         ("--help", 0),
         ("--norm x", 2),
         ("--norm bn --epochs 0", 2),
-        ("--norm bn --quiet --verbose", "argument --verbose: not allowed with argument --quiet"),
+        ("--norm bn --quiet --verbose", 2),
         ("--norm bn --seed -1", 2),
         ("--norm bn --held-out -1", 2),
         ("--norm gn --groups 5", 2),
