@@ -9,6 +9,7 @@
     curves.png         learning curves
     misclassified.png  test images that the model gets wrong
     metrics.json       written last: a run that has it is complete
+    tensorboard/       what TensorBoard shows, if it was asked for
 
 A file is written completely or not at all. history.csv is written before checkpoint.npz, so a run that is killed
 between the two has one row too many, never one too few: the checkpoint decides, and the row is dropped.
@@ -41,6 +42,7 @@ from kerasnorm.recipes import Recipe
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
 MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.png", "misclassified.png"
 ONNX, PARITY = "model.onnx", "parity.json"
+TENSORBOARD = "tensorboard"
 FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY, CURVES, MISCLASSIFIED, METRICS)
 
 # The keys of config.json. A run can be resumed only with the same settings; the notes are for the reader.
@@ -150,7 +152,17 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
     # metrics.json, which marks the old run as complete, goes first; config.json stays until it is replaced.
     for name in reversed(FILES[1:]):
         (path / name).unlink(missing_ok=True)
+    remove_events(path / TENSORBOARD)
     write_json(path / CONFIG, config)
+
+
+def remove_events(folder: Path) -> None:
+    """Remove the files of an earlier run from a folder for TensorBoard, and the folders that they leave empty."""
+    for file in folder.rglob("events.out.tfevents.*"):
+        file.unlink(missing_ok=True)
+    for name in ("train", "validation", ""):
+        with contextlib.suppress(OSError):  # it is missing, or holds something else
+            (folder / name).rmdir()
 
 
 def is_complete(path: Path) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     export: bool = True,
+    tensorboard: bool | str | Path = False,
     verbose: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Path:
@@ -53,6 +55,8 @@ def train(
         resume: continue the run in the directory, if there is one.
         overwrite: replace the run in the directory.
         export: write the ONNX model and its parity report too.
+        tensorboard: write curves, weights and pictures for TensorBoard, to OUT/tensorboard; or a folder, for
+            FOLDER/NAME-OF-OUT.
         verbose: None: the progress and the time left, see `kerasnorm.Progress`; otherwise `verbose` of Keras' `fit`: 0:
             nothing, 1: a bar for each epoch, 2: a line for each epoch.
         callbacks: callbacks for `fit`, called after the epoch is saved.
@@ -67,7 +71,15 @@ def train(
         KeyboardInterrupt: the run was interrupted; the message says how to continue it.
     """
     recipe = check_arguments(
-        norm, data, recipe, seed=seed, held_out=held_out, out=out, resume=resume, overwrite=overwrite
+        norm,
+        data,
+        recipe,
+        seed=seed,
+        held_out=held_out,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
     )
     dataset = load_data(data)
     if held_out:
@@ -99,8 +111,13 @@ def train(
         return path
     with rundir.claimed(path):
         rundir.prepare(path, config, resume=resume, overwrite=overwrite)
+        board = None
+        if tensorboard:
+            board = path / rundir.TENSORBOARD if tensorboard is True else Path(tensorboard) / path.name
+            if overwrite:
+                rundir.remove_events(board)
         try:
-            _fit_and_save(model, dataset, recipe, seed, path, verbose, export, callbacks)
+            _fit_and_save(model, dataset, recipe, seed, path, verbose, export, board, callbacks)
         except KeyboardInterrupt:
             done = len(read_history(path))
             raise KeyboardInterrupt(
@@ -120,6 +137,7 @@ def check_arguments(
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    tensorboard: bool | str | Path = False,
 ) -> Recipe:
     """Check the arguments of `train` as far as this needs neither the data nor TensorFlow.
 
@@ -131,6 +149,11 @@ def check_arguments(
     """
     if resume and overwrite:
         raise UserError("expected one of --resume and --overwrite, got both")
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            "tensorboard: expected the package tensorboard, which Keras writes with, found none; install it with "
+            "pip install tensorboard, or leave --tensorboard out"
+        )
     recipe = get_recipe(recipe).for_norm(norm)
     check_groups(norm, recipe.groups, recipe.filters)
     if not 0 <= seed < 2**31:
@@ -175,12 +198,14 @@ def _fit_and_save(
     path: Path,
     verbose: int | None,
     export: bool,
+    board: Path | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     from kerasnorm.callbacks import MisclassifiedImages, Progress
     from kerasnorm.checkpoint import ProgressSaver, load_checkpoint
     from kerasnorm.results import save_results
     from kerasnorm.speed import restore
+    from kerasnorm.tensorboard import RunTensorBoard, write_pictures
 
     done = load_checkpoint(path, model)
     history = read_history(path)[:done]
@@ -188,6 +213,8 @@ def _fit_and_save(
     progress = Progress(("accuracy", "val_accuracy", "loss"))
     shown = [progress] if verbose is None else []
     if done < recipe.epochs:
+        if board is not None:  # before the epoch is saved, so that a killed run lacks no epoch
+            own.append(RunTensorBoard(board))
         with contextlib.closing(progress):
             model.fit(
                 recipe.training_batches(data, seed, done),
@@ -209,6 +236,8 @@ def _fit_and_save(
     wrong.collect(model)
     restore(model)  # the stock model is saved and exported
     save_results(path, model, data, history, wrong, seed=seed, export=export)
+    if board is not None:
+        write_pictures(board, path, recipe, data, seed)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.cli.recipe_options import (
     add_data_options,
     add_hyperparameters,
+    add_tensorboard_option,
     hyperparameter_argv,
     recipe_from,
 )
@@ -48,6 +49,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--jobs", type=int, default=1, help="runs at a time, each on its share of the cores (default: 1)"
     )
+    add_tensorboard_option(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress, only the result and errors")
     add_hyperparameters(parser)
     return parser
@@ -70,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for planned in runs:
         if not planned.complete:
             settings = {"seed": planned.seed, "held_out": arguments.held_out, "out": planned.path}
+            settings["tensorboard"] = arguments.tensorboard
             check_arguments(planned.norm, data, recipe, **settings, resume=True)
     options = ["--data", data, "--held-out", str(arguments.held_out), *hyperparameter_argv(arguments)]
     if config is not None:
@@ -77,6 +80,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options += ["--config", arguments.config]
     if arguments.recipe in RECIPES:  # a file may name another
         options += ["--recipe", arguments.recipe]
+    if arguments.tensorboard:
+        options += ["--tensorboard", *([] if arguments.tensorboard is True else [arguments.tensorboard])]
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     title = f"{name}, recipe {recipe.name}, {recipe.epochs} epochs, {arguments.seeds} seeds"
     try:
