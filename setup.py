@@ -55,7 +55,7 @@ setup(
     # "." and not "src": an editable install is then a plain path that editors and type checkers follow.
     package_dir={"": "."},
     packages=find_packages(include=["kerasnorm*", "export*"]),
-    package_data={"kerasnorm": ["py.typed"], "export": ["py.typed"]},
+    package_data={"kerasnorm": ["py.typed", "study/page.html"], "export": ["py.typed"]},
     # scripts/lower-bounds runs the tests with exactly the versions named here and in EXTRAS.
     install_requires=[
         "tensorflow>=2.19",
@@ -69,6 +69,7 @@ setup(
         "pillow>=10.3",
         "scikit-learn>=1.5",
         "scipy>=1.12",
+        "jinja2>=3.1",
         "h5py>=3.11",
     ],
     extras_require=EXTRAS,

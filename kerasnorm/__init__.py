@@ -25,6 +25,7 @@ _HOME = {
     "speed_up": "speed",
     "steps_per_execution": "speed",
     "build_cnn": "models",
+    "plot_confusion": "confusion_plot",
     "plot_curves": "plots",
     "plot_misclassified": "image_plots",
     "plot_overlaid": "plots",
@@ -41,6 +42,7 @@ __all__ = sorted(_HOME)
 if TYPE_CHECKING:
     from kerasnorm.augment import Augmentation, augment_images, training_batches
     from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, Progress, StepDecay, step_decay
+    from kerasnorm.confusion_plot import plot_confusion
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.image_plots import plot_misclassified, plot_shared, unnormalize
     from kerasnorm.models import build_cnn

@@ -6,6 +6,8 @@
     model.keras        the trained model: stock Keras layers only
     model.onnx         the same model for onnxruntime
     parity.json        the parity check of model.onnx
+    confusion.csv      accuracy of each class, and how its test images were classified
+    confusion.png      the same as a plot
     curves.png         learning curves
     misclassified.png  test images that the model gets wrong
     metrics.json       written last: a run that has it is complete
@@ -27,6 +29,7 @@ import dataclasses
 import json
 import platform
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -34,20 +37,26 @@ from typing import Any
 import kerasnorm
 from export.errors import UserError
 from export.files import temporary_files, write_json
+from kerasnorm.confusion import CONFUSION
 from kerasnorm.data import Dataset
 from kerasnorm.history import HISTORY, is_finite, read_history, write_history
 from kerasnorm.lock import LOCK, check_unlocked, locked
+from kerasnorm.machine import describe_machine
 from kerasnorm.recipes import Recipe
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
 MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.png", "misclassified.png"
+CONFUSION_PLOT = "confusion.png"
 ONNX, PARITY = "model.onnx", "parity.json"
 TENSORBOARD = "tensorboard"
-FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY, CURVES, MISCLASSIFIED, METRICS)
+FILES = (
+    *(CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY),
+    *(CONFUSION, CONFUSION_PLOT, CURVES, MISCLASSIFIED, METRICS),
+)
 
 # The keys of config.json. A run can be resumed only with the same settings; the notes are for the reader.
 SETTINGS = ("norm", "recipe", "seed", "data")
-NOTES = ("versions", "machine", "diverged")
+NOTES = ("versions", "machine", "processor", "cores", "date", "diverged")
 DATA = (
     *("name", "source", "sha256", "held_out", "training_images", "test_images", "image_shape", "class_names"),
     *("pixel_mean", "pixel_std"),
@@ -94,7 +103,8 @@ def describe(norm: str, data: Dataset, recipe: Recipe, seed: int, held_out: int 
             **{package: version(package) for package in PACKAGES},
             "backend": keras.backend.backend(),
         },
-        "machine": platform.platform(),
+        **describe_machine(),
+        "date": str(datetime.now(timezone.utc).date()),
     }
 
 

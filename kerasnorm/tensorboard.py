@@ -66,7 +66,7 @@ def write_pictures(folder: Path, run: Path, recipe: Recipe, data: Dataset, seed:
 
     images, _ = next(iter(recipe.training_batches(data, seed)))
     pictures = {"augmented training images": np.asarray(images[:AUGMENTED]).clip(0, 255).astype(np.uint8)}
-    for name in (rundir.CURVES, rundir.MISCLASSIFIED):
+    for name in (rundir.CURVES, rundir.CONFUSION_PLOT, rundir.MISCLASSIFIED):
         if (run / name).exists():  # it is left out if it could not be drawn
             png = tf.io.decode_png((run / name).read_bytes(), channels=3)
             pictures[Path(name).stem] = png.numpy()[None]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -57,15 +59,18 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train the missing runs, write the results and print the tables."""
+    argv = sys.argv[1:] if argv is None else argv
     arguments, config = parse_with_config(parser(), argv)
     if arguments.jobs < 1:
         raise UserError(f"jobs: expected 1 or more, got {arguments.jobs}")
     recipe = recipe_from(arguments)
     data = arguments.data
+    reproducible = []
     if data == "auto":  # decided once, so that all runs train on the same data
         from kerasnorm.data import load_data
 
         data = load_data("auto").name
+        reproducible = ["--data", data]  # the last one counts
     folder = Path(arguments.runs)
     name = Path(data).stem + (f"-held-out-{arguments.held_out}" if arguments.held_out else "")
     runs = plan(arguments.norms, arguments.seeds, name, recipe, folder)
@@ -82,11 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         options += ["--recipe", arguments.recipe]
     if arguments.tensorboard:
         options += ["--tensorboard", *([] if arguments.tensorboard is True else [arguments.tensorboard])]
+    command = shlex.join(["python", "-m", "kerasnorm.compare", *argv, *reproducible])
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
-    title = f"{name}, recipe {recipe.name}, {recipe.epochs} epochs, {arguments.seeds} seeds"
+    title = f"Normalizations on {name}: recipe {recipe.name}, epochs {recipe.epochs}, seeds {arguments.seeds}"
     try:
         train_all(runs, options, arguments.jobs, _say_nothing if arguments.quiet else _say)
-        write_study(runs, arguments.norms, title, out)
+        write_study(runs, arguments.norms, title, out, command)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; to continue, run the same command again") from None
     print((out / "table.md").read_text(encoding="utf-8"), end="")

@@ -17,7 +17,8 @@ NAMES = {
     *("Dataset", "load_data"),
     *("speed_up", "restore", "set_threads", "steps_per_execution"),
     *("build_cnn", "l1l2"),
-    *("plot_curves", "plot_misclassified", "plot_overlaid", "plot_settings", "plot_shared", "unnormalize"),
+    *("plot_confusion", "plot_curves", "plot_misclassified", "plot_overlaid", "plot_settings", "plot_shared"),
+    "unnormalize",
     *("RECIPES", "Recipe", "train"),
 }
 

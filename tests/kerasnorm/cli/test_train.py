@@ -27,7 +27,7 @@ TRAIN = "kerasnorm.train"
 FILES = sorted(
     [
         *("config.json", "curves.png", "history.csv", "metrics.json", "misclassified.png"),
-        *("model.keras", "model.onnx", "parity.json"),
+        *("confusion.csv", "confusion.png", "model.keras", "model.onnx", "parity.json"),
     ]
 )
 
