@@ -18,6 +18,8 @@ EXTRAS = {
     "excel": ["openpyxl>=3.1"],
     "torch": ["torch>=2.4"],
     "tensorboard": ["tensorboard>=2.19"],
+    "distributed": ["distributed>=2025.1.0"],
+    "browser": ["playwright>=1.49"],
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"],
 }
 EXTRAS["test"] = [
@@ -34,6 +36,7 @@ EXTRAS["test"] = [
     "twine>=6.0",
     *EXTRAS["excel"],
     *EXTRAS["tensorboard"],
+    *EXTRAS["distributed"],
     *EXTRAS["docs"],
 ]
 
@@ -55,7 +58,7 @@ setup(
     # "." and not "src": an editable install is then a plain path that editors and type checkers follow.
     package_dir={"": "."},
     packages=find_packages(include=["kerasnorm*", "export*"]),
-    package_data={"kerasnorm": ["py.typed", "study/page.html"], "export": ["py.typed"]},
+    package_data={"kerasnorm": ["py.typed", "study/page.html"], "export": ["py.typed", "web/static/*"]},
     # scripts/lower-bounds runs the tests with exactly the versions named here and in EXTRAS.
     install_requires=[
         "tensorflow>=2.19",
@@ -81,6 +84,7 @@ setup(
             "kerasnorm-export = export.__main__:cli",
             "kerasnorm-infer = export.infer:cli",
             "kerasnorm-verify = export.verify:cli",
+            "kerasnorm-web = export.web.__main__:cli",
         ]
     },
     classifiers=[

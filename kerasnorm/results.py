@@ -39,7 +39,7 @@ def save_results(
 
     Args:
         path: the run directory.
-        model: the trained model, of stock Keras layers.
+        model: the trained model. It is saved and exported as `stock_model` makes it.
         data: the data that it was trained on.
         history: a row for each epoch, as in history.csv.
         wrong: the misclassified test images.
@@ -50,6 +50,8 @@ def save_results(
         UserError: a file can't be written.
         CheckError: the ONNX model differs from the Keras model; the run is complete except for model.onnx.
     """
+    from kerasnorm.stock import stock_model
+
     guessing = math.log(data.num_classes)
     if history[-1]["cross_entropy"] > 2 * guessing:
         print(
@@ -57,7 +59,8 @@ def save_results(
             f"{guessing:.3g}; use a smaller learning rate",
             file=sys.stderr,
         )
-    write_whole(path / rundir.MODEL, model.save)
+    stock = stock_model(model)
+    write_whole(path / rundir.MODEL, stock.save)
     if data.num_classes <= MOST_CLASSES:
         write_confusion(path / CONFUSION, Confusion(data.class_names, wrong.confusion))
         _write_plot(path / rundir.CONFUSION_PLOT, lambda: _confusion(model, data, wrong, seed))
@@ -66,7 +69,7 @@ def save_results(
     failure: CheckError | None = None
     if export:
         try:
-            _export(model, data, path)
+            _export(stock, data, path)
         except CheckError as error:  # the training itself succeeded: its run is complete, without model.onnx
             failure = error
     write_json(path / rundir.METRICS, metrics(model, history, wrong.count))

@@ -3,7 +3,7 @@
     config.json        recipe, data with its sha256, versions and seed; written first
     history.csv        a row for each finished epoch
     checkpoint.npz     the whole state after the last finished epoch; removed when the run is complete
-    model.keras        the trained model: stock Keras layers only
+    model.keras        the trained model: of stock Keras layers as far as they exist, see kerasnorm.stock
     model.onnx         the same model for onnxruntime
     parity.json        the parity check of model.onnx
     confusion.csv      accuracy of each class, and how its test images were classified
@@ -159,11 +159,15 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
     if _check(path, config, resume, overwrite) and resume:
         _accept_learning_rate(path, config)
         return
-    # metrics.json, which marks the old run as complete, goes first; config.json stays until it is replaced.
-    for name in reversed(FILES[1:]):
+    clear(path)
+    write_json(path / CONFIG, config)
+
+
+def clear(path: Path) -> None:
+    """Remove the files of a run, except config.json, which stays until it is replaced."""
+    for name in reversed(FILES[1:]):  # metrics.json, which marks the run as complete, goes first
         (path / name).unlink(missing_ok=True)
     remove_events(path / TENSORBOARD)
-    write_json(path / CONFIG, config)
 
 
 def remove_events(folder: Path) -> None:

@@ -36,16 +36,18 @@ def train(
     overwrite: bool = False,
     export: bool = True,
     tensorboard: bool | str | Path = False,
+    cores: int | None = None,
     verbose: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Path:
     """Train, evaluate, draw and save one model; see `kerasnorm.rundir` for the files.
 
     The same arguments on the same machine give the same weights, bit for bit, even if the run is killed and resumed.
+    On more cores, dropout draws other masks: see `set_threads`.
     For this, `train` seeds the process and turns on TensorFlow's op determinism.
 
     Args:
-        norm: 'bn', 'ln' or 'gn', or another key of `kerasnorm.norms.NORMS`.
+        norm: a key of `kerasnorm.norms.NORMS`, such as 'bn', 'ln' or 'gn'.
         data: a name or a file, as for `load_data`.
         recipe: a name in RECIPES, or a Recipe.
         seed: seed of all random numbers, 0 to 2**31 - 1.
@@ -57,6 +59,7 @@ def train(
         export: write the ONNX model and its parity report too.
         tensorboard: write curves, weights and pictures for TensorBoard, to OUT/tensorboard; or a folder, for
             FOLDER/NAME-OF-OUT.
+        cores: number of CPU cores to use; None: all that this process may use.
         verbose: None: the progress and the time left, see `kerasnorm.Progress`; otherwise `verbose` of Keras' `fit`: 0:
             nothing, 1: a bar for each epoch, 2: a line for each epoch.
         callbacks: callbacks for `fit`, called after the epoch is saved.
@@ -97,7 +100,7 @@ def train(
     from kerasnorm.speed import set_threads, speed_up
 
     _check_backend(recipe)
-    parts = set_threads()
+    parts = set_threads(cores)
     _make_deterministic(seed)
     # Built before the directory is touched: it raises if there is no such network.
     model = speed_up(recipe.build_model(norm, dataset), parts)
@@ -234,7 +237,7 @@ def _fit_and_save(
             callback.on_train_end()
     wrong = MisclassifiedImages(data.x_test, data.y_test, limit=MISCLASSIFIED_SHOWN)
     wrong.collect(model)
-    restore(model)  # the stock model is saved and exported
+    restore(model)  # Keras' own code is saved and exported
     save_results(path, model, data, history, wrong, seed=seed, export=export)
     if board is not None:
         write_pictures(board, path, recipe, data, seed)

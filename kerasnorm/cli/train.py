@@ -45,6 +45,12 @@ def parser() -> Parser:
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="show no progress, only the result and errors")
     shown.add_argument("--verbose", action="store_true", help="show Keras' own progress, with all metrics")
+    parser.add_argument(
+        "--cores",
+        type=int,
+        metavar="N",
+        help="CPU cores to use (default: all); on another number of cores, dropout draws other masks",
+    )
     add_hyperparameters(parser)
     return parser
 
@@ -74,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 sha256=sha256,
                 export=arguments.export,
                 verbose=_verbosity(arguments),
+                cores=arguments.cores,
                 callbacks=[stop_between_epochs(pressed)],
             )
     except KeyboardInterrupt as interrupt:
