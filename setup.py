@@ -17,6 +17,7 @@ README = re.sub(r"(?<!!)(\[[^]]*\]\()(?!https?:|#)", rf"\1{URL}/blob/v{VERSION}/
 EXTRAS = {
     "excel": ["openpyxl>=3.1"],
     "torch": ["torch>=2.4"],
+    "tensorboard": ["tensorboard>=2.19"],
     "distributed": ["distributed>=2025.1.0"],
     "browser": ["playwright>=1.49"],
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"],
@@ -34,6 +35,7 @@ EXTRAS["test"] = [
     "build>=1.2.2",
     "twine>=6.0",
     *EXTRAS["excel"],
+    *EXTRAS["tensorboard"],
     *EXTRAS["distributed"],
     *EXTRAS["docs"],
 ]

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from export.bug_report import Findings, check_report_path, write_report
 from export.command import Parser, import_keras_quietly, run
 from export.errors import CheckError, UserError
 from export.layout import LAYOUTS
@@ -120,12 +121,37 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--layerwise", action="store_true", help="compare the output of every layer; write no model"
     )
+    parser.add_argument(
+        "--report",
+        metavar="BUG.zip",
+        help="write what a bug report needs, without weights and data, whether the export fails or not",
+    )
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse the command line, export the model and print the parity report."""
     arguments = parser().parse_args(argv)
+    findings = Findings(vars(arguments))
+    if arguments.report is None:
+        return _export(arguments, findings)
+    report = Path(arguments.report)
+    check_report_path(report)
+    try:
+        code = _export(arguments, findings)
+    except Exception as error:
+        findings.error = error
+        try:
+            print(escape(write_report(report, findings)))
+        except Exception as reason:  # what the export says is more important
+            print(escape(f"{report}: not written: {' '.join(str(reason).split())}"), file=sys.stderr)
+        raise
+    print(escape(write_report(report, findings)))
+    return code
+
+
+def _export(arguments: argparse.Namespace, findings: Findings) -> int:
+    """Export the model as the command line says; note in `findings` what a bug report needs."""
     for name in ("atol", "rtol"):
         value = getattr(arguments, name)
         if value is not None and not (math.isfinite(value) and value >= 0):
@@ -174,7 +200,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load_model(
         arguments.model, config=arguments.config, custom_objects=custom_objects, unsafe=arguments.unsafe
     )
+    findings.model, findings.options = model, options
     model = with_inputs(model, options.inputs)
+    findings.model = model
     data = load_check_data(arguments.check_data, model) if arguments.check_data else None
     source = arguments.check_data or "seeded random data"
     how: dict[str, Any] = {
@@ -187,6 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     }
     if arguments.layerwise:
         parity, first = check_layerwise(model, options, **how)
+        findings.parity = parity.as_json()
         print(parity.table())
         if first is not None:
             raise CheckError(
@@ -199,8 +228,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         done = export_model(model, path, options, check=evidence_path(path), **how)
     except ParityError as error:
+        findings.parity = error.parity.as_json()
         print(error.parity.table())
         raise
+    findings.parity, findings.proto = done.parity.as_json(), done.conversion.proto
     print(done.parity.table())
     if done.rounding is not None:
         print(done.rounding.table())

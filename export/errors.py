@@ -14,7 +14,7 @@ keeps its traceback. This module needs only the standard library.
 from __future__ import annotations
 
 import re
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class KerasnormError(Exception):
@@ -68,6 +68,9 @@ class ParityResult(Protocol):
 
     def table(self) -> str:
         """A table for the terminal."""
+
+    def as_json(self) -> dict[str, Any]:
+        """A dictionary for a file."""
 
 
 class ParityError(CheckError):

@@ -11,6 +11,7 @@
     curves.png         learning curves
     misclassified.png  test images that the model gets wrong
     metrics.json       written last: a run that has it is complete
+    tensorboard/       what TensorBoard shows, if it was asked for
 
 A file is written completely or not at all. history.csv is written before checkpoint.npz, so a run that is killed
 between the two has one row too many, never one too few: the checkpoint decides, and the row is dropped.
@@ -47,6 +48,7 @@ CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
 MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.png", "misclassified.png"
 CONFUSION_PLOT = "confusion.png"
 ONNX, PARITY = "model.onnx", "parity.json"
+TENSORBOARD = "tensorboard"
 FILES = (
     *(CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY),
     *(CONFUSION, CONFUSION_PLOT, CURVES, MISCLASSIFIED, METRICS),
@@ -54,7 +56,7 @@ FILES = (
 
 # The keys of config.json. A run can be resumed only with the same settings; the notes are for the reader.
 SETTINGS = ("norm", "recipe", "seed", "data")
-NOTES = ("versions", "machine", "diverged")
+NOTES = ("versions", "machine", "processor", "cores", "date", "diverged")
 DATA = (
     *("name", "source", "sha256", "held_out", "training_images", "test_images", "image_shape", "class_names"),
     *("pixel_mean", "pixel_std"),
@@ -165,6 +167,16 @@ def clear(path: Path) -> None:
     """Remove the files of a run, except config.json, which stays until it is replaced."""
     for name in reversed(FILES[1:]):  # metrics.json, which marks the run as complete, goes first
         (path / name).unlink(missing_ok=True)
+    remove_events(path / TENSORBOARD)
+
+
+def remove_events(folder: Path) -> None:
+    """Remove the files of an earlier run from a folder for TensorBoard, and the folders that they leave empty."""
+    for file in folder.rglob("events.out.tfevents.*"):
+        file.unlink(missing_ok=True)
+    for name in ("train", "validation", ""):
+        with contextlib.suppress(OSError):  # it is missing, or holds something else
+            (folder / name).rmdir()
 
 
 def is_complete(path: Path) -> bool:

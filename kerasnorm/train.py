@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     export: bool = True,
+    tensorboard: bool | str | Path = False,
     cores: int | None = None,
     verbose: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -55,6 +57,8 @@ def train(
         resume: continue the run in the directory, if there is one.
         overwrite: replace the run in the directory.
         export: write the ONNX model and its parity report too.
+        tensorboard: write curves, weights and pictures for TensorBoard, to OUT/tensorboard; or a folder, for
+            FOLDER/NAME-OF-OUT.
         cores: number of CPU cores to use; None: all that this process may use.
         verbose: None: the progress and the time left, see `kerasnorm.Progress`; otherwise `verbose` of Keras' `fit`: 0:
             nothing, 1: a bar for each epoch, 2: a line for each epoch.
@@ -70,7 +74,15 @@ def train(
         KeyboardInterrupt: the run was interrupted; the message says how to continue it.
     """
     recipe = check_arguments(
-        norm, data, recipe, seed=seed, held_out=held_out, out=out, resume=resume, overwrite=overwrite
+        norm,
+        data,
+        recipe,
+        seed=seed,
+        held_out=held_out,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        tensorboard=tensorboard,
     )
     dataset = load_data(data)
     if held_out:
@@ -102,8 +114,13 @@ def train(
         return path
     with rundir.claimed(path):
         rundir.prepare(path, config, resume=resume, overwrite=overwrite)
+        board = None
+        if tensorboard:
+            board = path / rundir.TENSORBOARD if tensorboard is True else Path(tensorboard) / path.name
+            if overwrite:
+                rundir.remove_events(board)
         try:
-            _fit_and_save(model, dataset, recipe, seed, path, verbose, export, callbacks)
+            _fit_and_save(model, dataset, recipe, seed, path, verbose, export, board, callbacks)
         except KeyboardInterrupt:
             done = len(read_history(path))
             raise KeyboardInterrupt(
@@ -123,6 +140,7 @@ def check_arguments(
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    tensorboard: bool | str | Path = False,
 ) -> Recipe:
     """Check the arguments of `train` as far as this needs neither the data nor TensorFlow.
 
@@ -134,6 +152,11 @@ def check_arguments(
     """
     if resume and overwrite:
         raise UserError("expected one of --resume and --overwrite, got both")
+    if tensorboard and importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            "tensorboard: expected the package tensorboard, which Keras writes with, found none; install it with "
+            "pip install tensorboard, or leave --tensorboard out"
+        )
     recipe = get_recipe(recipe).for_norm(norm)
     check_groups(norm, recipe.groups, recipe.filters)
     if not 0 <= seed < 2**31:
@@ -178,12 +201,14 @@ def _fit_and_save(
     path: Path,
     verbose: int | None,
     export: bool,
+    board: Path | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     from kerasnorm.callbacks import MisclassifiedImages, Progress
     from kerasnorm.checkpoint import ProgressSaver, load_checkpoint
     from kerasnorm.results import save_results
     from kerasnorm.speed import restore
+    from kerasnorm.tensorboard import RunTensorBoard, write_pictures
 
     done = load_checkpoint(path, model)
     history = read_history(path)[:done]
@@ -191,6 +216,8 @@ def _fit_and_save(
     progress = Progress(("accuracy", "val_accuracy", "loss"))
     shown = [progress] if verbose is None else []
     if done < recipe.epochs:
+        if board is not None:  # before the epoch is saved, so that a killed run lacks no epoch
+            own.append(RunTensorBoard(board))
         with contextlib.closing(progress):
             model.fit(
                 recipe.training_batches(data, seed, done),
@@ -212,6 +239,8 @@ def _fit_and_save(
     wrong.collect(model)
     restore(model)  # Keras' own code is saved and exported
     save_results(path, model, data, history, wrong, seed=seed, export=export)
+    if board is not None:
+        write_pictures(board, path, recipe, data, seed)
 
 
 if __name__ == "__main__":

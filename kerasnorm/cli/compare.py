@@ -15,6 +15,7 @@ from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.cli.recipe_options import (
     add_data_options,
     add_hyperparameters,
+    add_tensorboard_option,
     hyperparameter_argv,
     recipe_from,
 )
@@ -54,6 +55,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--out", metavar="DIR", help="folder of the results (default: RUNS/compare-DATA-RECIPE)"
     )
+    add_tensorboard_option(parser)
     parser.add_argument("--quiet", action="store_true", help="show no progress, only the result and errors")
     add_engine_options(parser)
     add_hyperparameters(parser)
@@ -83,6 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for planned in runs:
         if not planned.complete:
             settings = {"seed": planned.seed, "held_out": arguments.held_out, "out": planned.path}
+            settings["tensorboard"] = arguments.tensorboard
             check_arguments(planned.norm, data, recipe, **settings, resume=True)
     options = ["--data", data, "--held-out", str(arguments.held_out), *hyperparameter_argv(arguments)]
     if config is not None:
@@ -90,6 +93,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         options += ["--config", arguments.config]
     if arguments.recipe in RECIPES:  # a file may name another
         options += ["--recipe", arguments.recipe]
+    if arguments.tensorboard:
+        options += ["--tensorboard", *([] if arguments.tensorboard is True else [arguments.tensorboard])]
     command = shlex.join(["python", "-m", "kerasnorm.compare", *argv, *reproducible])
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     say = _say_nothing if arguments.quiet else _say

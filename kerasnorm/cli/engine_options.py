@@ -80,6 +80,10 @@ def check_engine(arguments: argparse.Namespace) -> None:
             "config: expected none with --engine dask, whose workers don't see the file; give the hyper-parameters as "
             "options"
         )
+    if arguments.tensorboard:
+        raise UserError(
+            "tensorboard: expected none with --engine dask, whose workers don't send back what it writes; leave it out"
+        )
     if not arguments.scheduler:
         raise UserError(
             "scheduler: expected the address of a Dask scheduler, got none; give --scheduler ADDRESS"

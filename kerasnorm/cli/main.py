@@ -34,6 +34,7 @@ COMMANDS = {
     ),
     "infer": Command("export.infer", "compute the outputs of an exported model"),
     "verify": Command("export.verify", "repeat the check of an exported model on this machine"),
+    "web": Command("export.web.__main__", "write a page that runs an exported model in a browser"),
     "bench": Command("export.bench", "time an exported model"),
 }
 

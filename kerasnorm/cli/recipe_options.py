@@ -33,6 +33,19 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_tensorboard_option(parser: argparse.ArgumentParser) -> None:
+    """Add --tensorboard."""
+    parser.add_argument(
+        "--tensorboard",
+        nargs="?",
+        const=True,
+        default=False,
+        metavar="DIR",
+        help="write curves, weights and pictures for TensorBoard, to the run directory, or for each run to a folder "
+        "in DIR",
+    )
+
+
 def add_hyperparameters(parser: argparse.ArgumentParser) -> None:
     """Add an option for each hyper-parameter; one that is not given leaves the recipe's own value."""
     group = parser.add_argument_group("hyper-parameters (each replaces the recipe's value)")

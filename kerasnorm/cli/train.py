@@ -10,7 +10,12 @@ from export.command import Parser, import_tensorflow_quietly, run
 from kerasnorm import rundir
 from kerasnorm.cli.config_file import add_config_option, parse_with_config, print_notes
 from kerasnorm.cli.interrupts import ctrl_c, stop_between_epochs
-from kerasnorm.cli.recipe_options import add_data_options, add_hyperparameters, recipe_from
+from kerasnorm.cli.recipe_options import (
+    add_data_options,
+    add_hyperparameters,
+    add_tensorboard_option,
+    recipe_from,
+)
 from kerasnorm.norms import NORMS
 from kerasnorm.train import check_arguments, train
 
@@ -36,6 +41,7 @@ def parser() -> Parser:
     parser.add_argument(
         "--no-export", dest="export", action="store_false", help="don't write model.onnx and parity.json"
     )
+    add_tensorboard_option(parser)
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--quiet", action="store_true", help="show no progress, only the result and errors")
     shown.add_argument("--verbose", action="store_true", help="show Keras' own progress, with all metrics")
@@ -55,10 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.norm is None:
         parser().error("the following arguments are required: --norm")
     recipe = recipe_from(arguments)
-    settings = {name: getattr(arguments, name) for name in ("seed", "held_out", "out", "resume", "overwrite")}
-    check_arguments(
-        arguments.norm, arguments.data, recipe, **settings
-    )  # before the seconds of TensorFlow's start
+    names = ("seed", "held_out", "out", "resume", "overwrite", "tensorboard")
+    settings = {name: getattr(arguments, name) for name in names}
+    # Before the seconds of TensorFlow's start.
+    check_arguments(arguments.norm, arguments.data, recipe, **settings)
     sha256 = None
     if config is not None:
         sha256 = config.data_sha256(arguments.data, arguments.held_out)

@@ -52,6 +52,7 @@ OPTIONS = {
             "--layerwise",
             "--quick",
             "--quantize",
+            "--report",
         ),
     ],
     "export.infer": ["--help", "--top", "--threads", "--json", "--invert"],

@@ -30,7 +30,7 @@ HYPERPARAMETERS = {
     *("--rotation", "--brightness", "--contrast", "--shift", "--zoom", "--shear", "--fill"),
 }
 GENERAL = {"--help", "--version"}
-DATA = {*GENERAL, "--config", "--data", "--recipe", "--held-out"}
+DATA = {*GENERAL, "--config", "--tensorboard", "--data", "--recipe", "--held-out"}
 
 OPTIONS = {
     "kerasnorm.train": {

@@ -26,6 +26,7 @@ Here = Callable[..., "tuple[int, str, str]"]
         ("--norms bn bn", "norms: expected each once, got bn bn"),
         ("--norms xn", "argument --norms: invalid choice: 'xn'"),
         ("--jobs 0", "jobs: expected 1 or more, got 0"),
+        ("--engine dask --tensorboard", "tensorboard: expected none with --engine dask"),
         ("--epochs 0", "epochs: expected at least 1, got 0"),
         (
             "--data gone.npz --norms bn --seeds 1",

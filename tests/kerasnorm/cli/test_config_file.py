@@ -13,6 +13,7 @@ from kerasnorm import RECIPES, Recipe, load_data, rundir
 from kerasnorm.cli import compare, train
 from kerasnorm.cli.config_file import Config, parse_with_config, print_notes, read_config
 from kerasnorm.cli.recipe_options import hyperparameter_argv, recipe_from
+from kerasnorm.norms import NORMS
 from tests.conftest import Here
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -132,8 +133,8 @@ def test_the_norms_own_penalties_are_those_of_the_norm_that_is_given(tmp_path: P
             {"epochs": 3},
             "expected norm, seed, recipe and data, got 'epochs'; did you mean recipe: {'epochs': ...}?",
         ),
-        ({"norm": "xn"}, "norm: expected one of bn, ln, gn, got 'xn'"),
-        ({"norm": ["bn"]}, "norm: expected one of bn, ln, gn, got ['bn']"),
+        ({"norm": "xn"}, f"norm: expected one of {', '.join(NORMS)}, got 'xn'"),
+        ({"norm": ["bn"]}, f"norm: expected one of {', '.join(NORMS)}, got ['bn']"),
         ({"seed": "1"}, "seed: expected a whole number, 0 to 2147483647, got '1'"),
         ({"seed": True}, "seed: expected a whole number, 0 to 2147483647, got True"),
         ({"recipe": "best"}, "recipe: expected a JSON object, got 'best'"),

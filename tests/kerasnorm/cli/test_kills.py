@@ -1,6 +1,7 @@
 """A run that is killed at any moment is resumed to the same bits, and nothing of the killed process stays behind."""
 
 import csv
+import importlib.util
 import signal
 import subprocess
 import sys
@@ -83,10 +84,12 @@ def test_a_killed_run_is_resumed_to_the_same_bits(folder: Path, name: str, momen
 
 
 def test_a_run_is_repeated_from_its_config_to_the_same_bits(folder: Path) -> None:
-    done = run(
-        folder, "-m", "kerasnorm.train", "--config", "whole/config.json", "--out", "repeated", "--verbose"
-    )
+    more = ["--verbose"]  # what is shown and written besides changes nothing
+    if importlib.util.find_spec("tensorboard"):
+        more += ["--tensorboard", "board"]
+    done = run(folder, "-m", "kerasnorm.train", "--config", "whole/config.json", "--out", "repeated", *more)
     assert (done.returncode, done.stderr) == (0, "")
+    assert (folder / "board/repeated/train").exists() == ("--tensorboard" in more)
     assert_same(folder / "repeated", folder / "whole")
 
 

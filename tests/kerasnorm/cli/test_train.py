@@ -401,6 +401,7 @@ def test_whatever_the_images_and_the_name_the_run_completes(
         ("--norm bn --l1 -1", "l1: expected 0 or more, got -1.0"),
         ("--norm bn --resume --overwrite", "expected one of --resume and --overwrite, got both"),
         ("--norm bn --seed -1", "seed: expected 0 to 2147483647, got -1"),
+        ("--norm bn --quiet --verbose", "argument --verbose: not allowed with argument --quiet"),
         ("--norm bn --recipe quick", "argument --recipe: invalid choice: 'quick'"),
         ("--norm bn --data none.npz", "none.npz: expected a .npz file, found nothing of that name"),
         ("--norm bn --data digits --batch-size 2000", "batch_size: expected at most 1437"),
