@@ -73,7 +73,8 @@ def train_all(
 def _train(todo: Sequence[Run], engine: Engine[Result], say: Callable[[str], None]) -> None:
     start = time.monotonic()
     seconds: list[float] = []
-    waiting, running = deque(todo), {}
+    waiting = deque(todo)
+    running: dict[Future[Result], Run] = {}
     while waiting or running:
         places = engine.places()
         # No more than there are places: a worker that joins a cluster later finds runs that are still waiting.

@@ -59,7 +59,7 @@ def test_runs_are_submitted_in_order_as_places_become_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kerasnorm.study.run.POLL_SECONDS", 0.01)
-    engine, said = Recorder([2, 0, 0, 3]), []
+    engine, said = Recorder([2, 0, 0, 3]), list[str]()
     runs = [Run("bn", seed, tmp_path / f"bn-{seed}") for seed in range(5)]
     train_all(runs, engine.opened(), said.append)
     assert engine.submitted == [f"bn-{seed}" for seed in range(5)]
@@ -71,7 +71,7 @@ def test_runs_are_submitted_in_order_as_places_become_free(
 
 def test_an_error_stops_the_engine(tmp_path: Path) -> None:
     engine = Recorder([1])
-    engine.collect = lambda run, result: 1 // 0  # type: ignore[method-assign, assignment]
+    engine.collect = lambda run, result: 1 // 0  # type: ignore[method-assign]
     with pytest.raises(ZeroDivisionError, match="by zero"):
         train_all([Run("bn", 0, tmp_path / "bn-0")], engine.opened())
     assert engine.stopped
