@@ -75,6 +75,11 @@ def check_engine(arguments: argparse.Namespace) -> None:
             "jobs: expected none with --engine dask, where the workers decide how many runs train at a time; leave "
             "it out"
         )
+    if arguments.config is not None:
+        raise UserError(
+            "config: expected none with --engine dask, whose workers don't see the file; give the hyper-parameters as "
+            "options"
+        )
     if not arguments.scheduler:
         raise UserError(
             "scheduler: expected the address of a Dask scheduler, got none; give --scheduler ADDRESS"

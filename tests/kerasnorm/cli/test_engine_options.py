@@ -10,6 +10,7 @@ from kerasnorm.study.local_engine import LocalEngine
 
 def parsed(options: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--config")
     add_engine_options(parser)
     return parser.parse_args(options.split())
 
@@ -27,6 +28,10 @@ DASK = "--engine dask --scheduler tcp://10.0.0.1:8786"
         ("--cores 2", "cores: expected --engine dask with it, got --engine local; add --engine dask"),
         ("--shared-runs", "shared-runs: expected --engine dask with it, got --engine local"),
         ("--worker-timeout 5", "worker-timeout: expected --engine dask with it, got --engine local"),
+        (
+            f"{DASK} --config c.json",
+            "config: expected none with --engine dask, whose workers don't see the file",
+        ),
         (f"{DASK} --jobs 2", "jobs: expected none with --engine dask, where the workers decide"),
         (
             "--engine dask",

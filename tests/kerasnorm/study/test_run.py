@@ -59,7 +59,8 @@ def test_runs_are_submitted_in_order_as_places_become_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kerasnorm.study.run.POLL_SECONDS", 0.01)
-    engine, said = Recorder([2, 0, 0, 3]), list[str]()
+    engine = Recorder([2, 0, 0, 3])
+    said: list[str] = []
     runs = [Run("bn", seed, tmp_path / f"bn-{seed}") for seed in range(5)]
     train_all(runs, engine.opened(), said.append)
     assert engine.submitted == [f"bn-{seed}" for seed in range(5)]
