@@ -89,6 +89,25 @@ def best_table() -> str:
     return "\n".join(lines)
 
 
+def cluster_cost() -> str:
+    """What a thousand runs of a recipe cost, by the median of the recorded runs."""
+    # scripts/study.py trained one run at a time on two cores, scripts/best.py one on each core.
+    cores = {"notebook": 2, "documented": 2, "best": 1}
+    lines = [
+        "| recipe | recorded runs | cores of a run | minutes of a run, median | 1,000 runs: core hours | hours on 100 "
+        "cores |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for recipe, count in cores.items():
+        runs = study_runs(recipe)
+        seconds = statistics.median(run.metrics["seconds"] for run in runs)
+        core_hours = 1000 * count * seconds / 3600
+        lines.append(
+            f"| `{recipe}` | {len(runs)} | {count} | {seconds / 60:.1f} | {core_hours:.0f} | {core_hours / 100:.1f} |"
+        )
+    return "\n".join(lines)
+
+
 def recipe_differences(recipe: str) -> str:
     """Paired differences between the norms that have runs of a recipe."""
     runs = study_runs(recipe)
@@ -444,6 +463,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     },
     "docs/study/penalties.md": {"penalties": partial(written_table, "study/penalties/table.md")},
     "docs/study/batch-size.md": {"batch-size": partial(written_table, "study/batch-size/table.md")},
+    "docs/study/cluster.md": {"cluster cost": cluster_cost},
     "docs/study/best.md": {
         "best": best_table,
         "onnx": partial(written_table, "best/onnx.md"),

@@ -87,8 +87,10 @@ def dask_engine(
         study = Study(key, here, data, held_out, options, shared)
         engine = DaskEngine(client, cluster, study, recipe)
         engine.await_workers()
-        _check_workers(client, study)
-        say(f"scheduler {cluster.address}: {engine.places()} runs at a time; dashboard: {_dashboard(client)}")
+        _check_machines(client, study, f"scheduler {cluster.address}")
+        places = engine.places()
+        runs = "1 run" if places == 1 else f"{places} runs"
+        say(f"scheduler {cluster.address}: {runs} at a time; dashboard: {_dashboard(client)}")
         try:
             yield engine
         except CancelledError:
@@ -225,15 +227,24 @@ def _shared_file(folder: Path) -> Iterator[Path]:
         yield Path(file.name)
 
 
-def _check_workers(client: Client, study: Study) -> None:
-    for address, error in client.run(check_worker, study, on_error="return").items():
-        if isinstance(error, UserError):
-            raise error from None
-        if isinstance(error, Exception):  # its own kerasnorm can't even be asked
-            raise UserError(
-                f"worker {address}: expected kerasnorm {kerasnorm.__version__}, got {type(error).__name__}: {error}; "
-                "install the same packages there"
-            ) from None
+def _check_machines(client: Client, study: Study, scheduler: str) -> None:
+    """Check that the scheduler and the workers can read what they are sent, and that the workers are as they should."""
+    try:
+        client.run_on_scheduler(type, study)
+    except Exception as error:  # whatever reading them raises there
+        raise _no_kerasnorm(scheduler, error) from None
+    for address, answer in client.run(check_worker, study, on_error="return").items():
+        if isinstance(answer, UserError):
+            raise answer from None
+        if isinstance(answer, Exception):
+            raise _no_kerasnorm(f"worker {address}", answer) from None
+
+
+def _no_kerasnorm(where: str, error: Exception) -> UserError:
+    return UserError(
+        f"{where}: expected kerasnorm {kerasnorm.__version__}, got {type(error).__name__}: {error}; install the same "
+        "packages there"
+    )
 
 
 def _key(*parts: Any) -> str:

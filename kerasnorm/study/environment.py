@@ -13,9 +13,9 @@ import export
 import kerasnorm
 from export.errors import UserError
 from kerasnorm.data import hold_out, load_data
+from kerasnorm.rundir import PACKAGES
 
 DATA = "data with SHA-256"
-PACKAGES = ("keras", "tensorflow", "numpy")
 
 
 def environment(data: str, held_out: int = 0) -> dict[str, str]:

@@ -30,6 +30,12 @@ def test_a_lock_excludes_others_and_leaves_no_file(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_locks_of_one_folder_have_names_and_messages(tmp_path: Path) -> None:
+    with locked(tmp_path, ".other"), locked(tmp_path), pytest.raises(ValueError, match="expected peace"):
+        check_unlocked(tmp_path, ".other", "expected peace")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_killed_process_holds_no_lock(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kerasnorm.cli.compare import cli
-from kerasnorm.lock import check_unlocked
+from kerasnorm.lock import check_unlocked, locked
 from tests.kerasnorm.study.finished import RESULTS
 
 Here = Callable[..., "tuple[int, str, str]"]
@@ -35,6 +35,8 @@ Here = Callable[..., "tuple[int, str, str]"]
         ("--norms gn --groups 5", "groups: expected a divisor of filters=16"),
         ("--groups 4", "groups: expected None for norm 'bn', got 4"),
         ("--held-out -1", "held_out: expected 0 or more images, got -1"),
+        ("--engine slurm", "argument --engine: invalid choice: 'slurm'"),
+        ("--scheduler tcp://127.0.0.1:1", "scheduler: expected --engine dask with it, got --engine local"),
     ],
 )
 def test_wrong_use_ends_with_one_line_and_exit_code_2(
@@ -59,6 +61,22 @@ def test_wrong_use_is_answered_without_tensorflow(tmp_path: Path, options: str) 
     argv = [sys.executable, "-c", program, "--data", "digits", *options.split()]
     done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_study_of_the_same_runs_is_refused(here: Here, tmp_path: Path) -> None:
+    options = ("--data", "digits", "--norms", "bn", "--seeds", 1, "--runs", tmp_path)
+    with locked(tmp_path, ".compare-digits-documented.lock"):
+        assert here(cli, *options) == (
+            2,
+            "",
+            f"error: {tmp_path}: expected runs that no other study trains, got those of a kerasnorm.compare that is "
+            "running; wait for it, or name another folder with --runs\n",
+        )
+        code, _, errors = here(
+            cli, *options, "--recipe", "notebook", "--epochs", 0
+        )  # other runs: goes further
+        assert (code, errors) == (2, "error: epochs: expected at least 1, got 0\n")
     assert list(tmp_path.iterdir()) == []
 
 

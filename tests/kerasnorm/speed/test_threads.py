@@ -30,12 +30,13 @@ def test_set_threads_in_a_new_process() -> None:
         "from kerasnorm.speed import set_threads\n"
         "os.sched_getaffinity = lambda pid: set(range(6))\n"
         "t = tf.config.threading\n"
+        "print(set_threads(2), t.get_intra_op_parallelism_threads(), t.get_inter_op_parallelism_threads())\n"
         "print(set_threads(), t.get_intra_op_parallelism_threads(), t.get_inter_op_parallelism_threads())\n"
         "tf.constant(0)\n"
         "print(set_threads())\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
-    assert done.stdout.split() == ["4", "1", "4", "4"], done.stderr
+    assert done.stdout.split() == ["2", "1", "2", "4", "1", "4", "4"], done.stderr
 
 
 def test_a_gpu_or_another_backend_keeps_the_thread_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,6 +47,13 @@ def test_a_gpu_or_another_backend_keeps_the_thread_settings(monkeypatch: pytest.
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     assert not is_tensorflow_on_cpu()
     assert set_threads() == 1
+
+
+@pytest.mark.parametrize("cores", [0, 4])
+def test_cores_that_the_process_does_not_have(monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {2, 5, 7}, raising=False)
+    with pytest.raises(ValueError, match=f"cores: expected 1 to 3, the cores of this machine, got {cores}"):
+        set_threads(cores)
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(1, 1), (469, 7), (100, 25), (30000, 30), (31, 31), (37, 1)])

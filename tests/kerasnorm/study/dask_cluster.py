@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tests.kerasnorm.study import fake_training
@@ -20,6 +21,7 @@ class DaskCluster:
     """
 
     def __init__(self, folder: Path, *, trains: bool = False) -> None:
+        folder.mkdir(exist_ok=True)
         self.folder, self.trains = folder, trains
         self.started = folder / "started"
         self.started.mkdir()
@@ -46,15 +48,11 @@ class DaskCluster:
         return "\n".join(path.read_text() for path in sorted(self.folder.glob(f"{name}.log")))
 
     def close(self) -> None:
-        """End all processes."""
-        for process in reversed(self.processes):
-            process.terminate()
+        """End all processes. A worker ends with its nanny, and a training with its worker."""
         for process in self.processes:
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(20)
+            process.kill()
+        for process in self.processes:
+            process.wait(30)
 
     def _start(self, kind: str, *options: str, **environment: str) -> "subprocess.Popen[bytes]":
         path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
@@ -70,10 +68,23 @@ class DaskCluster:
         return self.processes[-1]
 
     def _address(self) -> str:
-        deadline = time.monotonic() + 60
-        while "Scheduler at:" not in self.log("scheduler*"):
-            assert self.scheduler.poll() is None, self.log()
-            assert time.monotonic() < deadline, self.log()
-            time.sleep(0.05)
+        wait_until(lambda: "Scheduler at:" in self.log("scheduler*"), self)
         line = next(line for line in self.log("scheduler*").splitlines() if "Scheduler at:" in line)
         return line.split()[-1]
+
+
+def wait_until(happened: Callable[[], bool], cluster: DaskCluster, seconds: float = 120) -> None:
+    """Wait for something, and show the cluster's log if it doesn't happen."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, cluster.log()
+        time.sleep(0.05)
+
+
+def is_running(process: int) -> bool:
+    """Whether a process runs; one that has ended but that nobody has waited for doesn't."""
+    try:
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
