@@ -52,7 +52,6 @@ class Verified:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = Parser(
-        prog="kerasnorm-verify",
         description="Compare an ONNX model on this machine with the true outputs that its export recorded.",
     )
     parser.add_argument("model", metavar="MODEL.onnx", help="an exported model, or a quantized copy of one")

@@ -27,6 +27,7 @@ def build_cnn(
     pixel_mean: float | Sequence[float] = 0.1307,
     pixel_std: float | Sequence[float] = 0.3081,
     logits: bool = False,
+    steps: int | None = None,
     dtype: str | None = None,
     name: str | None = None,
 ) -> keras.Model:
@@ -34,24 +35,27 @@ def build_cnn(
 
     Two blocks, a 2x2 max pooling, `blocks` more blocks, global average pooling and a linear classifier
     without bias. A block is: convolution 3x3, valid, without bias -> ReLU -> normalization -> dropout.
-    With the defaults it has 9,680 trainable parameters for each normalization of the study, and bn has another 160
-    moving statistics. See `kerasnorm.norms` for what the normalizations compute.
+    With the defaults it has 9,680 trainable parameters for each normalization of the reference, and bn has another 160
+    moving statistics. See `kerasnorm.norms` for what the normalizations compute. One with an activation of its own
+    (frn) stands in the place of the ReLU, too. One that leaves each channel of an image with the same mean (in) is left
+    out of the last block, because the global average pooling would remove the image.
 
     Args:
-        norm: 'bn', 'ln' or 'gn', or another key of `kerasnorm.norms.NORMS`.
+        norm: a key of `kerasnorm.norms.NORMS`, such as 'bn', 'ln' or 'gn'.
         input_shape: (height, width, channels) of the images.
         num_classes: number of outputs, 2 or more.
         filters: channels of each convolution.
         blocks: blocks after the max pooling.
         dropout: share of activations dropped in training, 0 <= dropout < 1.
-        groups: number of groups, for a normalization that has groups (gn); it must divide `filters`.
+        groups: number of groups, for a normalization that has groups (gn, ws); it must divide `filters`.
             None: groups of 4 channels.
         l1: factor on the mean absolute value of each penalized tensor; see `regularizers.l1l2`.
         l2: coupled weight decay of each penalized tensor; see `regularizers.l1l2`.
-        penalize: 'kernels', or 'all' for gamma and beta as well.
+        penalize: 'kernels', or 'all' for gamma and beta as well; other weights of normalizations are not penalized.
         pixel_mean: mean of the pixels scaled to 0..1; a number, or one for each channel.
         pixel_std: standard deviation of the pixels scaled to 0..1; likewise.
         logits: return logits, without the softmax.
+        steps: steps of the whole training, for a normalization with a schedule (brn). None: the schedule of its paper.
         dtype: dtype or dtype policy of the layers; None: Keras' default.
         name: the model's name; None: 'cnn_' + norm.
 
@@ -67,10 +71,12 @@ def build_cnn(
     _check_arguments(record, shape, num_classes, filters, blocks, dropout, groups, penalize)
     if record.has_groups:
         groups = filters // 4 if groups is None else groups
+    schedule = {"steps": steps} if record.has_schedule else {}
 
     def conv(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
         kernel_shape = (3, 3, x.shape[-1], filters)
-        return keras.layers.Conv2D(
+        convolution = record.convolution or keras.layers.Conv2D
+        return convolution(
             filters,
             3,
             use_bias=False,
@@ -82,6 +88,8 @@ def build_cnn(
         )(x)
 
     def normalization(x: keras.KerasTensor, index: int) -> keras.KerasTensor:
+        if record.layer is None or index >= record.count(2 + blocks):
+            return x
         penalty = l1l2(l1, l2, (filters,)) if penalize == "all" else None
         return record.layer(
             groups,
@@ -89,13 +97,15 @@ def build_cnn(
             beta_regularizer=penalty,
             dtype=dtype,
             name=f"norm{index}",
+            **schedule,
         )(x)
 
     inputs = keras.Input(shape, name="image", dtype=dtype and keras.DTypePolicy(dtype).compute_dtype)
     x = _normalize_pixels(shape[-1], pixel_mean, pixel_std, dtype)(inputs)
     for index in range(2 + blocks):
         x = conv(x, index)
-        x = keras.layers.ReLU(dtype=dtype, name=f"relu{index}")(x)
+        if not record.has_activation:
+            x = keras.layers.ReLU(dtype=dtype, name=f"relu{index}")(x)
         x = normalization(x, index)
         if dropout:
             x = keras.layers.Dropout(dropout, dtype=dtype, name=f"dropout{index}")(x)

@@ -111,19 +111,24 @@ def model_from_state_dict(
     """
     from kerasnorm.models import build_cnn
 
-    names = get_norm(norm).pytorch
+    record = get_norm(norm)
+    names = record.pytorch
+    if names is None:
+        known = ", ".join(key for key, other in NORMS.items() if other.pytorch is not None)
+        raise UserError(f"norm: expected one of {known}, got {norm!r}, which PyTorch has no layer for")
     kernels, vectors = _sort(state)
     if set(vectors) != set(names):
         raise UserError(
-            f"state_dict: expected {', '.join(names)} in each normalization for norm {norm!r}, "
+            f"state_dict: expected {', '.join(names) or 'no weights'} in each normalization for norm {norm!r}, "
             f"got {', '.join(vectors) or 'none'}"
         )
     *convolutions, head = kernels
     count = len(convolutions)
-    if count < 3 or any(len(arrays) != count for arrays in vectors.values()):
+    if count < 3 or any(len(arrays) != record.count(count) for arrays in vectors.values()):
+        which = "each but the last" if record.removes_means else "each"
         raise UserError(
-            "state_dict: expected 3 or more convolutions, a normalization after each, and a classifier, "
-            f"got {len(kernels)} kernels and {max(map(len, vectors.values()))} normalizations"
+            f"state_dict: expected 3 or more convolutions, a normalization after {which}, and a classifier, "
+            f"got {len(kernels)} kernels and {max(map(len, vectors.values()), default=0)} normalizations"
         )
     if head.shape[2:] not in ((), (1, 1)):
         raise UserError(f"state_dict: expected a 1x1 classifier at the end, got a kernel of {head.shape}")
@@ -139,7 +144,8 @@ def model_from_state_dict(
     values = {"head": {"kernel": head.reshape(head.shape[:2]).T}}
     for index, kernel in enumerate(convolutions):
         values[f"conv{index}"] = {"kernel": kernel.transpose(2, 3, 1, 0)}
-        values[f"norm{index}"] = {names[name]: arrays[index] for name, arrays in vectors.items()}
+        if index < record.count(count):
+            values[f"norm{index}"] = {names[name]: arrays[index] for name, arrays in vectors.items()}
     for layer, weights in values.items():
         for weight in model.get_layer(layer).weights:
             value = weights[weight.name]
@@ -153,7 +159,7 @@ def model_from_state_dict(
 
 def _sort(state: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], dict[str, list[np.ndarray]]]:
     """Return the kernels in order, and the vectors of the normalizations by name, each in order."""
-    known = dict.fromkeys(name for norm in NORMS.values() for name in norm.pytorch)
+    known = dict.fromkeys(name for norm in NORMS.values() for name in norm.pytorch or ())
     kernels: list[np.ndarray] = []
     vectors: dict[str, list[np.ndarray]] = {}
     for name, array in state.items():
@@ -173,7 +179,7 @@ def _sort(state: Mapping[str, np.ndarray]) -> tuple[list[np.ndarray], dict[str, 
                 f"state_dict: expected kernels (4 axes) and vectors of normalizations ({', '.join(known)}), "
                 f"got {name} with shape {array.shape}"
             )
-    if len(kernels) < 2 or not vectors or any(kernel.ndim != 4 for kernel in kernels[:-1]):
+    if len(kernels) < 2 or any(kernel.ndim != 4 for kernel in kernels[:-1]):
         raise UserError(
             f"state_dict: expected convolutions, normalizations and a classifier, got {', '.join(state) or 'nothing'}"
         )
@@ -189,15 +195,17 @@ def state_dict_from_model(model: keras.Model) -> dict[str, np.ndarray]:
     Raises:
         UserError: the model is not one of `build_cnn`.
     """
-    layers = {layer.name: layer for layer in model.layers}
+    from kerasnorm.stock import stock_model
+
+    layers = {layer.name: layer for layer in stock_model(model).layers}
     state: dict[str, np.ndarray] = {}
     index = 0
-    while f"conv{index}" in layers and f"norm{index}" in layers:
+    while f"conv{index}" in layers:
         state[f"conv{index}.weight"] = np.asarray(layers[f"conv{index}"].kernel).transpose(3, 2, 0, 1)
-        vectors = {weight.name: np.asarray(weight) for weight in layers[f"norm{index}"].weights}
-        names = _pytorch_names(set(vectors))
+        norm = layers.get(f"norm{index}")
+        names = {} if norm is None else _pytorch_names(norm)
         for torch_name, keras_name in names.items():
-            state[f"norm{index}.{torch_name}"] = vectors[keras_name]
+            state[f"norm{index}.{torch_name}"] = np.asarray(getattr(norm, keras_name))
         if "running_mean" in names:
             state[f"norm{index}.num_batches_tracked"] = np.array(0, np.int64)
         index += 1
@@ -210,13 +218,15 @@ def state_dict_from_model(model: keras.Model) -> dict[str, np.ndarray]:
     return state
 
 
-def _pytorch_names(weights: set[str]) -> Mapping[str, str]:
-    """Return the names of a normalization that has these Keras weights; ln and gn have the same."""
+def _pytorch_names(layer: keras.layers.Layer) -> Mapping[str, str]:
+    """Return the names of the weights of a normalization; ln and gn have the same."""
+    kind, weights = type(layer).__name__, {weight.name for weight in layer.weights}
     for norm in NORMS.values():
-        if set(norm.pytorch.values()) == weights:
-            return norm.pytorch
+        if norm.keras_layer.startswith(f"{kind}(") and set((norm.pytorch or {}).values()) == weights:
+            return norm.pytorch or {}
     raise UserError(
-        f"expected the weights of one of the normalizations {', '.join(NORMS)}, got {', '.join(sorted(weights))}"
+        f"layer {layer.name!r}: expected a normalization that PyTorch has, got {kind} with the weights "
+        f"{', '.join(sorted(weights)) or 'none'}"
     )
 
 

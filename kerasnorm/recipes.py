@@ -93,7 +93,7 @@ class Recipe(Augmentation):
     statistics: int = whole(
         0,
         AT_LEAST_0,
-        "bn only: calibration images, whose means and variances evaluation uses; 0: moving averages",
+        "bn, gbn and brn: calibration images, whose means and variances evaluation uses; 0: moving averages",
     )
 
     def __post_init__(self) -> None:
@@ -134,6 +134,7 @@ class Recipe(Augmentation):
         from kerasnorm.speed import steps_per_execution
 
         recipe = self.for_norm(norm)
+        steps = self.steps_per_epoch(data)
         model = build_cnn(
             norm,
             data.image_shape,
@@ -147,8 +148,8 @@ class Recipe(Augmentation):
             penalize=recipe.penalize,
             pixel_mean=data.pixel_mean,
             pixel_std=data.pixel_std,
+            steps=self.epochs * steps,
         )
-        steps = self.steps_per_epoch(data)
         model.compile(
             optimizer=self.optimizer(steps),
             loss=self.loss(),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from export.errors import CheckError
 from export.files import write_json, write_whole
 from kerasnorm import rundir
+from kerasnorm.confusion import CONFUSION, MOST_CLASSES, Confusion, write_confusion
 from kerasnorm.data import Dataset
 from kerasnorm.history import COLUMNS
 
@@ -38,7 +39,7 @@ def save_results(
 
     Args:
         path: the run directory.
-        model: the trained model, of stock Keras layers.
+        model: the trained model. It is saved and exported as `stock_model` makes it.
         data: the data that it was trained on.
         history: a row for each epoch, as in history.csv.
         wrong: the misclassified test images.
@@ -49,6 +50,8 @@ def save_results(
         UserError: a file can't be written.
         CheckError: the ONNX model differs from the Keras model; the run is complete except for model.onnx.
     """
+    from kerasnorm.stock import stock_model
+
     guessing = math.log(data.num_classes)
     if history[-1]["cross_entropy"] > 2 * guessing:
         print(
@@ -56,13 +59,17 @@ def save_results(
             f"{guessing:.3g}; use a smaller learning rate",
             file=sys.stderr,
         )
-    write_whole(path / rundir.MODEL, model.save)
+    stock = stock_model(model)
+    write_whole(path / rundir.MODEL, stock.save)
+    if data.num_classes <= MOST_CLASSES:
+        write_confusion(path / CONFUSION, Confusion(data.class_names, wrong.confusion))
+        _write_plot(path / rundir.CONFUSION_PLOT, lambda: _confusion(model, data, wrong, seed))
     _write_plot(path / rundir.CURVES, lambda: _curves(model, data, history, seed))
     _write_plot(path / rundir.MISCLASSIFIED, lambda: _misclassified(model, data, wrong))
     failure: CheckError | None = None
     if export:
         try:
-            _export(model, data, path)
+            _export(stock, data, path)
         except CheckError as error:  # the training itself succeeded: its run is complete, without model.onnx
             failure = error
     write_json(path / rundir.METRICS, metrics(model, history, wrong.count))
@@ -88,6 +95,13 @@ def _curves(model: keras.Model, data: Dataset, history: list[dict[str, float]], 
 
     series = {key: [row[key] for row in history] for key in COLUMNS}
     return plot_curves(series, f"{model.name}: {data.name}, {len(history)} epochs, seed {seed}")
+
+
+def _confusion(model: keras.Model, data: Dataset, wrong: MisclassifiedImages, seed: int) -> Figure:
+    from kerasnorm.confusion_plot import plot_confusion
+
+    title = f"{model.name}: {data.name}, {len(data.y_test):,} test images, seed {seed}"
+    return plot_confusion(wrong.confusion, data.class_names, title=title)
 
 
 def _misclassified(model: keras.Model, data: Dataset, wrong: MisclassifiedImages) -> Figure:

@@ -9,7 +9,8 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
 from kerasnorm.image_plots import light_colors
-from kerasnorm.norms import EPSILON, NORMS, Norm, with_groups
+from kerasnorm.norm_layers import EPSILON
+from kerasnorm.norms import NORMS, Norm
 from kerasnorm.worked_example import HIGH, LAYERS, LOW, SIZE, Example, Grid, Positions, value_grid
 
 EPSILON_CELL = "$C$3"
@@ -20,10 +21,12 @@ _EDITABLE = PatternFill("solid", start_color="FFF2CC")
 
 def explain(sheet: Worksheet, example: Example) -> None:
     """Write the sheet that says what the workbook shows."""
+    norms = {key: NORMS[key] for key in example.norms}
+    with_groups = [key for key, norm in norms.items() if norm.has_groups]
     sheet.title = "read me"
     sheet.column_dimensions["A"].width = 110
     lines = [
-        (", ".join(norm.name for norm in NORMS.values()) + ": a worked example", True),
+        (", ".join(norm.name for norm in norms.values()) + ": a worked example", True),
         (
             f"{example.images} images of {SIZE}x{SIZE} pixels with {example.channels} channels, at two layers of a "
             f"network: random whole numbers from {LOW} to {HIGH}, seed {example.seed}.",
@@ -41,12 +44,15 @@ def explain(sheet: Worksheet, example: Example) -> None:
         ("The normalizations differ only in which values share a mu and a sigma:", True),
         *(
             (f"{key}: {norm.description} (sheet {key}, a colour for each set)", False)
-            for key, norm in NORMS.items()
+            for key, norm in norms.items()
         ),
-        (
-            f"The groups of {', '.join(with_groups())}: {example.groups}, each of "
-            f"{example.channels // example.groups} neighbouring channels.",
-            False,
+        *(
+            (
+                f"The groups of {key}: {example.groups}, each of "
+                f"{example.channels // example.groups} neighbouring channels.",
+                False,
+            )
+            for key in with_groups
         ),
         ("", False),
         (
@@ -60,7 +66,7 @@ def explain(sheet: Worksheet, example: Example) -> None:
         ),
         (
             "The Keras layers, in training: "
-            + "; ".join(f"{key}: {norm.keras_layer}" for key, norm in NORMS.items())
+            + "; ".join(f"{key}: {norm.keras_layer}" for key, norm in norms.items())
             + f"; epsilon={EPSILON:g}.",
             False,
         ),

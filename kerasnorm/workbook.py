@@ -36,9 +36,9 @@ def make_workbook(example: Example) -> Workbook:
     explain(book.worksheets[0], example)
     values = book.create_sheet("values")
     write_values(values, example)
-    for norm in NORMS.values():
-        write_norm(book.create_sheet(norm.key), example, norm)
-    for sheet in (values, *(book[norm] for norm in NORMS)):
+    for norm in example.norms:
+        write_norm(book.create_sheet(norm), example, NORMS[norm])
+    for sheet in (values, *(book[norm] for norm in example.norms)):
         sheet.sheet_view.showGridLines = False
         sheet.page_setup.orientation = "landscape"
         sheet.page_setup.fitToHeight = 0

@@ -7,7 +7,8 @@ import dataclasses
 import numpy as np
 
 from export.errors import UserError
-from kerasnorm.norms import NORMS, SharedValues, get_norm
+from kerasnorm.norms import NORMS, REFERENCE, get_norm
+from kerasnorm.shared_values import SharedValues
 
 LAYERS = ("Layer N", "Layer N+1")
 SIZE = 2  # pixels of an image, in height and width
@@ -17,13 +18,14 @@ STATISTICS_COLUMNS = 5  # label, mean, variance, and mean and variance of the no
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """The size of the worked example.
+    """The size of the worked example, and its normalizations.
 
     Args:
         images: number of images, 1 to 64.
         channels: number of channels, 1 to 64.
         groups: number of groups for gn; it must divide `channels`.
         seed: seed of the random values.
+        norms: keys of NORMS, of normalizations by a mean and a variance.
 
     Raises:
         UserError: an argument is out of range.
@@ -33,6 +35,7 @@ class Example:
     channels: int = 4
     groups: int = 2
     seed: int = 0
+    norms: tuple[str, ...] = REFERENCE
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -46,6 +49,14 @@ class Example:
             )
         if self.seed < 0:
             raise UserError(f"seed: expected 0 or more, got {self.seed}")
+        known = [key for key, norm in NORMS.items() if norm.shared_values is not None]
+        for norm in self.norms:
+            if norm not in known:
+                raise UserError(
+                    f"norms: expected normalizations by a mean and a variance ({', '.join(known)}), got {norm!r}"
+                )
+        if not self.norms or len(set(self.norms)) < len(self.norms):
+            raise UserError(f"norms: expected one or more, each once, got {' '.join(self.norms) or 'none'}")
 
     def values(self) -> np.ndarray:
         """Return random whole numbers, (layers, images, SIZE, SIZE, channels)."""
@@ -54,7 +65,10 @@ class Example:
 
     def sets(self, norm: str) -> list[SharedValues]:
         """Return the sets of values that share a mean and a variance: label, images and channels of each."""
-        return get_norm(norm).shared_values(self.images, self.channels, self.groups)
+        shared_values = get_norm(norm).shared_values
+        if shared_values is None:
+            raise UserError(f"norm: expected a normalization by a mean and a variance, got {norm!r}")
+        return shared_values(self.images, self.channels, self.groups)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +103,7 @@ class Positions:
     @classmethod
     def of(cls, example: Example, layer: int) -> Positions:
         """Return the positions for a layer, counted from 0."""
-        sets = max(len(example.sets(norm)) for norm in NORMS)
+        sets = max(len(example.sets(norm)) for norm in example.norms)
         height = max(example.images * (SIZE + 1), sets + 1) + 7
         top = 8 + layer * height
         width = example.channels * (SIZE + 1)

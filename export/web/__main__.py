@@ -19,7 +19,6 @@ from export.web.write import write_page
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = Parser(
-        prog="kerasnorm-web",
         description="Write a static page on which people draw or drop a picture, and exported classifiers of images "
         "say what it is. The models run in the browser; no picture leaves it.",
     )

@@ -21,7 +21,6 @@ IMAGES = 10  # of the test images, to check with and to offer
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = Parser(
-        prog="python -m kerasnorm.demo",
         description="Write a static page on which people draw a digit, and see the classes of several runs, and the "
         "activations before and after each normalization. The models run in the browser.",
     )

@@ -16,16 +16,24 @@ from kerasnorm.workbook import Example, make_workbook
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser; its defaults are the reference's example."""
-    names = ", ".join(norm.name for norm in NORMS.values())
+    names = ", ".join(NORMS[key].name for key in Example.norms)
     parser = Parser(
-        prog="python -m kerasnorm.workbook",
-        description=f"Write a worked example of the normalizations as an Excel workbook: {names}.",
+        description=f"Write a worked example of normalizations as an Excel workbook, by default of {names}.",
     )
     parser.add_argument("out", metavar="OUT.xlsx")
     for field in dataclasses.fields(Example):
+        if field.name == "norms":
+            continue
         parser.add_argument(
             f"--{field.name}", type=int, default=field.default, metavar="N", help=f"default: {field.default}"
         )
+    parser.add_argument(
+        "--norms",
+        nargs="+",
+        default=Example.norms,
+        choices=[key for key, norm in NORMS.items() if norm.shared_values is not None],
+        help=f"normalizations by a mean and a variance (default: {' '.join(Example.norms)})",
+    )
     return parser
 
 
@@ -35,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(arguments.out)
     if out.suffix != ".xlsx":
         raise UserError(f"{out}: expected a name ending in .xlsx")
-    example = Example(arguments.images, arguments.channels, arguments.groups, arguments.seed)
+    example = Example(
+        arguments.images, arguments.channels, arguments.groups, arguments.seed, tuple(arguments.norms)
+    )
     write_whole(out, make_workbook(example).save)
     print(
         f"{out}: {example.images} images, {example.channels} channels, {example.groups} groups, seed {example.seed}"

@@ -40,17 +40,18 @@ def describe_blocks(run: DemoRun) -> list[dict[str, Any]]:
     """What the page has to know of each block.
 
     Each has the names of its two outputs, and `sets`, the channels of an image that share a mean and a variance, as
-    first and last + 1. `running` are the moving statistics of each channel, if the layer has them.
+    first and last + 1; each channel, if it has moving statistics. `running` are the moving statistics of each channel, if the layer has them.
     """
     described = []
     for index, (before, _, layer) in enumerate(blocks(run.model)):
-        channels = int(before.shape[-1])
+        channels, running = int(before.shape[-1]), _running(layer)
+        of_each_channel = [[channel, channel + 1] for channel in range(channels)] if running else []
         described.append(
             {
                 "before": f"before{index}",
                 "after": f"after{index}",
-                "sets": _sets(run, channels, layer),
-                "running": _running(layer),
+                "sets": _sets(run, channels, layer) or of_each_channel,
+                "running": running,
             }
         )
     return described

@@ -12,7 +12,7 @@ import openpyxl
 import pytest
 
 from export.errors import UserError
-from kerasnorm.norms import EPSILON
+from kerasnorm.norm_layers import EPSILON
 from kerasnorm.workbook import make_workbook
 from kerasnorm.worked_example import LAYERS, Example, Positions, value_grid
 
