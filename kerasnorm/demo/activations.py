@@ -39,8 +39,8 @@ def activations_model(model: keras.Model) -> keras.Model:
 def describe_blocks(run: DemoRun) -> list[dict[str, Any]]:
     """What the page has to know of each block.
 
-    Each has the names of its two outputs, and `sets`, the channels of an image that share a mean and a variance, as
-    first and last + 1; each channel, if it has moving statistics. `running` are the moving statistics of each channel, if the layer has them.
+    Each has the names of its two outputs, and `sets`, as first and last + 1: the channels of an image that share a mean
+    and a variance, or each channel, if the layer has moving statistics. Those are `running`, for each channel.
     """
     described = []
     for index, (before, _, layer) in enumerate(blocks(run.model)):
