@@ -58,7 +58,10 @@ setup(
     # "." and not "src": an editable install is then a plain path that editors and type checkers follow.
     package_dir={"": "."},
     packages=find_packages(include=["kerasnorm*", "export*"]),
-    package_data={"kerasnorm": ["py.typed", "study/page.html"], "export": ["py.typed", "web/static/*"]},
+    package_data={
+        "kerasnorm": ["py.typed", "study/page.html", "demo/static/*"],
+        "export": ["py.typed", "web/static/*"],
+    },
     # scripts/lower-bounds runs the tests with exactly the versions named here and in EXTRAS.
     install_requires=[
         "tensorflow>=2.19",

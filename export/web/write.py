@@ -16,7 +16,7 @@ from export.files import write_text, write_whole
 from export.web.page import INDEX, RECORD, Page, page_html, record_json
 
 # What a page with fewer models or samples than the last one leaves over.
-NUMBERED = re.compile(r"(?:model-\d+\.onnx|check-\d+\.bin|sample-\d+\.png)")
+NUMBERED = re.compile(r"(?:activations|check|model|sample)-\d+\.(?:bin|onnx|png)")
 RELATIVE_IMPORT = re.compile(r'(\bfrom\s*|\bimport\s*)"\./')
 LARGEST = 200 * 2**20  # bytes of a single file; browsers hold its text in memory several times
 COMPRESSION = 6

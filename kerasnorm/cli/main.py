@@ -34,7 +34,10 @@ COMMANDS = {
     ),
     "infer": Command("export.infer", "compute the outputs of an exported model"),
     "verify": Command("export.verify", "repeat the check of an exported model on this machine"),
-    "web": Command("export.web.__main__", "write a page that runs an exported model in a browser"),
+    "web": Command("export.web.__main__", "write a page that runs exported models in the browser"),
+    "demo": Command(
+        "kerasnorm.cli.demo", "write a page that shows what each normalization makes of a drawing"
+    ),
     "bench": Command("export.bench", "time an exported model"),
 }
 

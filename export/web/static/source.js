@@ -17,6 +17,8 @@ export class Source {
     this.changed = changed;
     this.smallAndGrey = smallAndGrey;
     this.kind = "drawing";
+    /** What another module of the page does with the pixels; it returns others. */
+    this.adjust = (pixels) => pixels;
     // A drawing has any size and place; models of digits were trained on centred ones.
     this.options = { drawing: { centre: smallAndGrey }, file: {}, sample: {} };
     const colours = channels === 1 ? { ink: "white", paper: "black" } : { ink: "black", paper: "white" };
@@ -30,10 +32,16 @@ export class Source {
     return this.kind === "drawing" && this.drawing.isEmpty;
   }
 
-  /** The pixels that a model gets. */
-  pixels(input) {
+  /**
+   * The pixels that a model gets.
+   *
+   * @param {object} input `input` of a model in page.json.
+   * @param {boolean} adjusted Whether `adjust` is applied to them.
+   */
+  pixels(input, adjusted = true) {
     const picture = this.kind === "drawing" ? this.drawing.picture : this.picture;
-    return prepare(picture, input, this.options[this.kind]);
+    const image = prepare(picture, input, this.options[this.kind]);
+    return adjusted ? { ...image, pixels: this.adjust(image.pixels) } : image;
   }
 
   /** Offer the samples. */
