@@ -392,7 +392,7 @@ def targets_table() -> str:
     """What each target of the export has, from the table that the export uses."""
     record = json.loads((ROOT / "results/bench/targets.json").read_text())["targets"]
     lines = [
-        "| target | opset, if not asked for | may be | several groups of a normalization | operators that it lacks "
+        "| target | default opset | possible opsets | several groups of a normalization | operators that it lacks "
         "| models run there |",
         "| --- | ---: | --- | --- | --- | --- |",
     ]
