@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).parent
 URL = "https://github.com/kerasnorm/kerasnorm"
-VERSION = re.findall(r'^__version__ = "(.*)"$', (ROOT / "kerasnorm/__init__.py").read_text(), re.MULTILINE)[0]
+VERSION = re.findall(r'^__version__ = "(.*)"$', (ROOT / "export/__init__.py").read_text(), re.MULTILINE)[0]
 
 # Relative links lead nowhere on the page of a package index.
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,6 +17,8 @@ README = re.sub(r"(?<!!)(\[[^]]*\]\()(?!https?:|#)", rf"\1{URL}/blob/v{VERSION}/
 EXTRAS = {
     "excel": ["openpyxl>=3.1"],
     "torch": ["torch>=2.4"],
+    "distributed": ["distributed>=2025.1.0"],
+    "browser": ["playwright>=1.49"],
     "docs": ["mkdocs>=1.6,<2", "mkdocs-material>=9.6", "mkdocstrings[python]>=0.28"],
 }
 EXTRAS["test"] = [
@@ -32,6 +34,7 @@ EXTRAS["test"] = [
     "build>=1.2.2",
     "twine>=6.0",
     *EXTRAS["excel"],
+    *EXTRAS["distributed"],
     *EXTRAS["docs"],
 ]
 
@@ -53,7 +56,7 @@ setup(
     # "." and not "src": an editable install is then a plain path that editors and type checkers follow.
     package_dir={"": "."},
     packages=find_packages(include=["kerasnorm*", "export*"]),
-    package_data={"kerasnorm": ["py.typed"], "export": ["py.typed"]},
+    package_data={"kerasnorm": ["py.typed", "study/page.html"], "export": ["py.typed", "web/static/*"]},
     # scripts/lower-bounds runs the tests with exactly the versions named here and in EXTRAS.
     install_requires=[
         "tensorflow>=2.19",
@@ -67,16 +70,19 @@ setup(
         "pillow>=10.3",
         "scikit-learn>=1.5",
         "scipy>=1.12",
+        "jinja2>=3.1",
         "h5py>=3.11",
     ],
     extras_require=EXTRAS,
     entry_points={
         "console_scripts": [
+            "kerasnorm = kerasnorm.cli.main:cli",
             "kerasnorm-train = kerasnorm.cli.train:cli",
             "kerasnorm-compare = kerasnorm.cli.compare:cli",
             "kerasnorm-export = export.__main__:cli",
             "kerasnorm-infer = export.infer:cli",
             "kerasnorm-verify = export.verify:cli",
+            "kerasnorm-web = export.web.__main__:cli",
         ]
     },
     classifiers=[

@@ -163,7 +163,10 @@ def speed(folder: Path) -> Result:
             sessions["keras"].run(None, _feed(sessions["keras"], inputs, 1))
         except Exception as error:  # onnxruntime's exceptions have no common base
             sessions.pop("keras", None)
-            result["keras"] = " ".join(str(error).replace(f"{folder}/", "").split())[:300]
+            message = " ".join(str(error).split())  # onnxruntime's begin with the file and the kind of error
+            result["keras"] = message.rsplit("failed:", 1)[-1].removeprefix("This is an invalid model. ")[
+                :300
+            ]
     fixed = sessions["ours"].get_inputs()[0].shape[0]
     for batch in [fixed] if isinstance(fixed, int) else BATCHES:
         result[str(batch)] = _timed(sessions, inputs, batch)

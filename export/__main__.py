@@ -20,7 +20,6 @@ from export.terminal import escape
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = Parser(
-        prog="kerasnorm-export",
         description="Convert a Keras model to a small ONNX graph that is fast on onnxruntime's CPU provider, and "
         "check that it computes the same values.",
     )

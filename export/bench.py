@@ -207,7 +207,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The options of `python -m export.bench`."""
-    parser = Parser(prog="python -m export.bench", description="Time an exported model on onnxruntime's CPU.")
+    parser = Parser(description="Time an exported model on onnxruntime's CPU.")
     parser.add_argument("model", metavar="MODEL.onnx", help="a model that python -m export wrote")
     parser.add_argument("--against", metavar="MODEL.keras", help="compare with other ways to run this model")
     parser.add_argument(

@@ -14,8 +14,10 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
+from export import __version__
 from export.errors import CheckError, KerasnormError, UserError
 from export.terminal import escape
 
@@ -23,6 +25,7 @@ __all__ = [
     "CheckError",
     "Parser",
     "UserError",
+    "called_as",
     "import_keras_quietly",
     "import_tensorflow_quietly",
     "run",
@@ -32,8 +35,29 @@ __all__ = [
 INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 
+def called_as() -> str:
+    """How the user called this program: `python -m export`, or the name of a script, such as `kerasnorm-export`."""
+    name = Path(sys.argv[0]).name.removesuffix(".exe")
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    if module is None or not name.endswith(".py"):
+        return name
+    return f"python -m {module.name.removesuffix('.__main__')}"
+
+
 class Parser(argparse.ArgumentParser):
-    """An ArgumentParser whose errors are one line, without the usage message."""
+    """An ArgumentParser whose errors are one line, without the usage message, and that has `--version`.
+
+    Its name is how the user called the program, unless `prog` says otherwise.
+    """
+
+    def __init__(self, *, prog: str | None = None, **options: Any) -> None:
+        super().__init__(prog=prog or called_as(), **options)
+        self.add_argument(
+            "--version",
+            action="version",
+            version=f"kerasnorm {__version__}",
+            help="show the version and exit",
+        )
 
     def error(self, message: str) -> NoReturn:
         """Exit with code 2 and one line on stderr."""

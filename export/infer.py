@@ -62,7 +62,6 @@ examples:
 def parser() -> argparse.ArgumentParser:
     """The options of `python -m export.infer`."""
     parser = Parser(
-        prog="kerasnorm-infer",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from importlib.metadata import version
 
 import keras
 import onnx
 
+from export import __version__
 from export.conversion import Conversion
 
 
@@ -24,7 +24,7 @@ def describe(conversion: Conversion, name: str) -> None:
     options = conversion.options
     entries = {
         "model": name,
-        "exporter": f"kerasnorm {version('kerasnorm')}",
+        "exporter": f"kerasnorm {__version__}",
         "keras": keras.__version__,
         "onnx": onnx.__version__,
         "target": options.target,

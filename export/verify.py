@@ -52,7 +52,6 @@ class Verified:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = Parser(
-        prog="kerasnorm-verify",
         description="Compare an ONNX model on this machine with the true outputs that its export recorded.",
     )
     parser.add_argument("model", metavar="MODEL.onnx", help="an exported model, or a quantized copy of one")
@@ -130,13 +129,28 @@ def verify(
                     tolerance * float(np.sqrt(np.mean(np.square(finite)))) if finite.size else 0.0,
                     0.0,
                 )
-            results.append(_compare(name, example.kind, ours, true, absolute, relative))
+            results.append(compare(name, example.kind, ours, true, absolute, relative))
     return results
 
 
-def _compare(
+def compare(
     name: str, kind: str, ours: np.ndarray, true: np.ndarray, absolute: float, relative: float
 ) -> Verified:
+    """Compare an output with its true values: a value may be off by absolute + relative |true value|.
+
+    `export/web/static/rule.js` is the same rule in the browser.
+
+    Args:
+        name: name of the output.
+        kind: what the inputs are.
+        ours: the output.
+        true: the true values.
+        absolute: what each value may be off.
+        relative: what it may be off besides, relative to the true value.
+
+    Raises:
+        UserError: the output has another shape.
+    """
     if ours.shape != true.shape:
         raise UserError(
             f"output {name!r}: expected shape {true.shape}, got {ours.shape}; give this model's check"

@@ -7,11 +7,12 @@ command does not load TensorFlow.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.2.0"
+from export import __version__
 
 _HOME = {
     "MisclassifiedImages": "callbacks",
     "PopulationStatistics": "callbacks",
+    "Progress": "callbacks",
     "StepDecay": "callbacks",
     "step_decay": "callbacks",
     "Dataset": "data",
@@ -24,6 +25,7 @@ _HOME = {
     "speed_up": "speed",
     "steps_per_execution": "speed",
     "build_cnn": "models",
+    "plot_confusion": "confusion_plot",
     "plot_curves": "plots",
     "plot_misclassified": "image_plots",
     "plot_overlaid": "plots",
@@ -39,7 +41,8 @@ __all__ = sorted(_HOME)
 
 if TYPE_CHECKING:
     from kerasnorm.augment import Augmentation, augment_images, training_batches
-    from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, StepDecay, step_decay
+    from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, Progress, StepDecay, step_decay
+    from kerasnorm.confusion_plot import plot_confusion
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.image_plots import plot_misclassified, plot_shared, unnormalize
     from kerasnorm.models import build_cnn

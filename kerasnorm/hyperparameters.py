@@ -63,11 +63,15 @@ class Hyperparameter:
         """Raise UserError unless `value` is allowed; `name` starts the message."""
         if self.choices and value not in self.choices:
             raise UserError(f"{name}: expected {' or '.join(map(repr, self.choices))}, got {value!r}")
+        if self.kind is bool and not isinstance(value, bool):
+            raise UserError(f"{name}: expected True or False, got {value!r}")
         if self.range is None or (self.optional and value is None):
             return
-        number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < math.inf
         if self.kind is int and number and not isinstance(value, int):
             raise UserError(f"{name}: expected a whole number, got {value!r}")
+        if isinstance(value, int) and value >= 2**31:
+            raise UserError(f"{name}: expected less than {2**31}, got {value!r}")
         if not number or not self.range.contains(value):  # type: ignore[arg-type] # a number
             raise UserError(f"{name}: expected {self.range.text}, got {value!r}")
 

@@ -11,19 +11,28 @@ from pathlib import Path
 from export.errors import UserError
 
 LOCK = ".lock"
+BUSY = (
+    "expected a directory that no other process uses, got one in which a training is running; wait for it, or name "
+    "another with --out"
+)
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, lock: str = LOCK, busy: str = BUSY) -> Iterator[None]:
     """Hold the lock of a folder, which is a file in it. The file is removed at the end.
 
     A killed process leaves the file behind, but not the lock. On a file system without locks, nothing is locked.
 
+    Args:
+        folder: the folder.
+        lock: name of the file.
+        busy: what the error says if another process holds the lock.
+
     Raises:
         UserError: another process holds the lock, or the file can't be made.
     """
-    path = folder / LOCK
-    file = _open_locked(path)
+    path = folder / lock
+    file = _open_locked(path, busy)
     try:
         yield
     finally:
@@ -35,14 +44,14 @@ def locked(folder: Path) -> Iterator[None]:
             os.close(file)
 
 
-def check_unlocked(folder: Path) -> None:
+def check_unlocked(folder: Path, lock: str = LOCK, busy: str = BUSY) -> None:
     """Raise UserError if another process holds the lock of a folder; make no file."""
-    if (folder / LOCK).exists():
-        with locked(folder):
+    if (folder / lock).exists():
+        with locked(folder, lock, busy):
             pass
 
 
-def _open_locked(path: Path) -> int:
+def _open_locked(path: Path, busy: str) -> int:
     while True:
         try:
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
@@ -52,10 +61,7 @@ def _open_locked(path: Path) -> int:
             _lock(file)
         except (BlockingIOError, PermissionError):
             os.close(file)
-            raise UserError(
-                f"{path.parent}: expected a directory that no other process uses, got one in which a training is "
-                "running; wait for it, or name another with --out"
-            ) from None
+            raise UserError(f"{path.parent}: {busy}") from None
         except OSError:  # the file system has no locks
             return file
         # The holder before us may have removed the file after we opened it. Then others would lock a new one.

@@ -15,10 +15,14 @@ from export.errors import UserError
 from kerasnorm.plot_text import drawable, set_literal, shorten, wrap
 
 # Colours of Okabe and Ito's palette, which colour-blind people can tell apart. Line styles repeat the distinction.
+# Seven colours and four styles are different pairs for 28 models.
 TRAIN = {"color": "#0072B2", "linestyle": "--", "label": "train"}
 TEST = {"color": "#D55E00", "linestyle": "-", "label": "test"}
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 STYLES = ("-", "--", "-.", ":")
+
+# Wide enough for a phone to show the labels in their size: a plot is as wide as its screen, five inches.
+SIZE = (4.8, 3.7)
 
 
 def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figure:
@@ -28,7 +32,8 @@ def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figu
         history: values for each epoch, as in Keras' `History.history`. The loss is `cross_entropy` (without penalties)
             or else `loss`. The metric is `accuracy`, or else the first accuracy such as `binary_accuracy`, or else the
             first metric; without one, only the loss is plotted. The values of the test images are those of
-            `val_loss` and so on, if there are any. Changes of `learning_rate` are marked if it is there.
+            `val_loss` and so on, if there are any. Changes of `learning_rate` are marked if it is there. The axis of
+            an accuracy shows the training after its first quarter, which may be below it.
         title: title of the figure.
 
     Raises:
@@ -44,18 +49,22 @@ def plot_curves(history: Mapping[str, Sequence[float]], title: str = "") -> Figu
         label = "cross-entropy" if key == "cross_entropy" else key.replace("_", " ")
         epochs = np.arange(1, len(history[key]) + 1)
         marker = "o" if len(epochs) == 1 else None
-        axes.plot(epochs, np.multiply(history[key], scale), marker=marker, **TRAIN)
+        shown = [np.multiply(history[key], scale)]
+        axes.plot(epochs, shown[0], marker=marker, **TRAIN)
         test = history.get(f"val_{key}", [])
         if len(test):  # fewer than epochs if they are evaluated every few epochs only
             evaluated = epochs[len(epochs) // len(test) - 1 :: max(1, len(epochs) // len(test))][: len(test)]
-            axes.plot(evaluated, np.multiply(test, scale), marker=marker, **TEST)
+            shown.append(np.multiply(test, scale))
+            axes.plot(evaluated, shown[1], marker=marker, **TEST)
         _label(axes, "epoch", f"{label}, %" if _is_accuracy(key) else label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlim(0.5, len(epochs) + 0.5)
         _mark_learning_rates(axes, history.get("learning_rate", []), at_top=key == loss)
-        axes.legend(loc="center right", frameon=True)
-        if key == loss and np.all(np.concatenate([history[key], test]) > 0):
+        if scale == 100:
+            _zoom_on_the_end(axes, shown, lowest=shown)
+        elif key == loss and np.all(np.concatenate([history[key], test]) > 0):
             _set_log_scale(axes)  # the loss falls most in the first epochs
+    _add_legend(figure)
     figure.suptitle(wrap(title, 5 * len(keys)))
     return set_literal(figure)
 
@@ -66,7 +75,8 @@ def plot_overlaid(values: Mapping[str, Sequence[Sequence[float]]], label: str, t
     Args:
         values: the runs of each model by its name. A run has one value for each epoch, and the runs of a model have
             the same length.
-        label: label of the vertical axis.
+        label: label of the vertical axis. If it has a percent sign, the axis shows the training after its first
+            quarter, which may be below it. Otherwise it is logarithmic, unless a value is 0 or less.
         title: title of the figure.
 
     Raises:
@@ -77,8 +87,9 @@ def plot_overlaid(values: Mapping[str, Sequence[Sequence[float]]], label: str, t
         raise UserError(
             f"plot_overlaid: expected runs of equal length for each model, got {lengths or 'no model'}"
         )
-    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
+    alpha = 0.18 if len(values) <= 4 else 0.08
     for (name, runs), color, style in zip(values.items(), itertools.cycle(COLORS), itertools.cycle(STYLES)):
         epochs = np.arange(1, len(runs[0]) + 1)
         marker = "o" if len(epochs) == 1 else None
@@ -91,19 +102,49 @@ def plot_overlaid(values: Mapping[str, Sequence[Sequence[float]]], label: str, t
             label=shorten(name, 40),
         )
         axes.fill_between(
-            epochs, np.min(runs, axis=0), np.max(runs, axis=0), color=color, alpha=0.18, linewidth=0
+            epochs, np.min(runs, axis=0), np.max(runs, axis=0), color=color, alpha=alpha, linewidth=0
         )
     _label(axes, "epoch", label)
-    axes.set_title(wrap(title, 6.5))
+    axes.set_title(wrap(title, SIZE[0]))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set_xlim(0.5, max(map(max, lengths.values())) + 0.5)
     if "%" in label:
-        # The axis starts above the first epochs, which would squeeze the differences between the models.
-        means = np.concatenate([np.mean(runs, axis=0) for runs in values.values()])
-        top = max(float(np.max(runs)) for runs in values.values())
-        axes.set_ylim(bottom=min(np.percentile(means, 10), top - 0.5), top=min(100.0, top + 0.1))
+        means = [np.mean(runs, axis=0) for runs in values.values()]
+        _zoom_on_the_end(axes, [np.asarray(run) for runs in values.values() for run in runs], lowest=means)
     elif min(np.min(runs) for runs in values.values()) > 0:
         _set_log_scale(axes)
-    axes.legend()
+    _add_legend(figure)
+    return set_literal(figure)
+
+
+def plot_runs(values: Mapping[str, Sequence[float]], label: str, title: str = "") -> Figure:
+    """Plot one result of several models: a row for each model, with a dot for each run and a line at their mean.
+
+    Args:
+        values: the results of the runs of each model by its name.
+        label: label of the horizontal axis.
+        title: title of the figure.
+
+    Raises:
+        UserError: there is no model, or a model has no run.
+    """
+    if not values or not all(map(len, values.values())):
+        raise UserError(
+            f"plot_runs: expected one run or more for each model, got {dict(values) or 'no model'}"
+        )
+    figure = Figure(figsize=(SIZE[0], 1.1 + 0.42 * len(values)), layout="constrained")
+    axes = figure.subplots()
+    for (name, runs), color, row in zip(values.items(), itertools.cycle(COLORS), itertools.count()):
+        axes.plot(runs, [row] * len(runs), "o", color=color, alpha=0.55, markersize=7, markeredgewidth=0)
+        axes.plot([np.mean(runs)] * 2, [row - 0.32, row + 0.32], color=color, linewidth=2.5, label=name)
+    axes.set_yticks(range(len(values)), [drawable(shorten(name, 20)) for name in values])
+    axes.set_ylim(len(values) - 0.4, -0.6)
+    low, high = min(map(min, values.values())), max(map(max, values.values()))
+    margin = 0.06 * max(high - low, 0.5)
+    axes.set_xlim(low - margin, high + margin)
+    _label(axes, label, "")
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.set_title(wrap(title, SIZE[0]))
     return set_literal(figure)
 
 
@@ -127,7 +168,7 @@ def plot_settings(
             f"plot_settings: expected the same settings for each model, got {settings or 'no model'}"
         )
     names = next(iter(settings.values()))
-    figure = Figure(figsize=(6.5, 4.2), layout="constrained")
+    figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     # Shift the models, so that the dots of one do not hide those of another.
     shifts = 0.12 * (np.arange(len(values)) - (len(values) - 1) / 2)
@@ -141,8 +182,8 @@ def plot_settings(
             axes.plot([position] * len(runs), runs, "o", color=color, markersize=5)
     axes.set_xticks(range(len(names)), [drawable(shorten(name, 20)) for name in names])
     _label(axes, xlabel, label)
-    axes.set_title(wrap(title, 6.5))
-    axes.legend()
+    axes.set_title(wrap(title, SIZE[0]))
+    _add_legend(figure)
     return set_literal(figure)
 
 
@@ -167,6 +208,28 @@ def _label(axes: Axes, xlabel: str, ylabel: str) -> None:
     axes.grid(alpha=0.3)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
+
+
+def _zoom_on_the_end(axes: Axes, runs: Sequence[np.ndarray], lowest: Sequence[np.ndarray]) -> None:
+    """Limit the vertical axis to `lowest` after a quarter of the training and the last values of `runs`.
+
+    The first epochs would squeeze the differences that matter. The axis is half a point high or more, so that chance
+    does not look like a trend.
+    """
+    ends = [values[len(values) // 4 :] for values in lowest] + [run[-1:] for run in runs]
+    high = np.max(np.concatenate(runs))
+    low = min(np.min(np.concatenate(ends)), high - 0.5)
+    margin = 0.05 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+
+
+def _add_legend(figure: Figure) -> None:
+    """Name the curves below the plot, where no name covers a value."""
+    handles, names = figure.axes[0].get_legend_handles_labels()
+    width = 0.6 + 0.09 * max(map(len, names))  # inches
+    columns = max(1, min(len(names), int(figure.get_figwidth() / width)))
+    columns = math.ceil(len(names) / math.ceil(len(names) / columns))  # rows of equal length
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _set_log_scale(axes: Axes) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from export.errors import CheckError
 from export.files import write_json, write_whole
 from kerasnorm import rundir
+from kerasnorm.confusion import CONFUSION, MOST_CLASSES, Confusion, write_confusion
 from kerasnorm.data import Dataset
 from kerasnorm.history import COLUMNS
 
@@ -60,6 +61,9 @@ def save_results(
         )
     stock = stock_model(model)
     write_whole(path / rundir.MODEL, stock.save)
+    if data.num_classes <= MOST_CLASSES:
+        write_confusion(path / CONFUSION, Confusion(data.class_names, wrong.confusion))
+        _write_plot(path / rundir.CONFUSION_PLOT, lambda: _confusion(model, data, wrong, seed))
     _write_plot(path / rundir.CURVES, lambda: _curves(model, data, history, seed))
     _write_plot(path / rundir.MISCLASSIFIED, lambda: _misclassified(model, data, wrong))
     failure: CheckError | None = None
@@ -91,6 +95,13 @@ def _curves(model: keras.Model, data: Dataset, history: list[dict[str, float]], 
 
     series = {key: [row[key] for row in history] for key in COLUMNS}
     return plot_curves(series, f"{model.name}: {data.name}, {len(history)} epochs, seed {seed}")
+
+
+def _confusion(model: keras.Model, data: Dataset, wrong: MisclassifiedImages, seed: int) -> Figure:
+    from kerasnorm.confusion_plot import plot_confusion
+
+    title = f"{model.name}: {data.name}, {len(data.y_test):,} test images, seed {seed}"
+    return plot_confusion(wrong.confusion, data.class_names, title=title)
 
 
 def _misclassified(model: keras.Model, data: Dataset, wrong: MisclassifiedImages) -> Figure:

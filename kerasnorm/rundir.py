@@ -6,6 +6,8 @@
     model.keras        the trained model: of stock Keras layers as far as they exist, see kerasnorm.stock
     model.onnx         the same model for onnxruntime
     parity.json        the parity check of model.onnx
+    confusion.csv      accuracy of each class, and how its test images were classified
+    confusion.png      the same as a plot
     curves.png         learning curves
     misclassified.png  test images that the model gets wrong
     metrics.json       written last: a run that has it is complete
@@ -26,6 +28,7 @@ import dataclasses
 import json
 import platform
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,18 +36,30 @@ from typing import Any
 import kerasnorm
 from export.errors import UserError
 from export.files import temporary_files, write_json
+from kerasnorm.confusion import CONFUSION
 from kerasnorm.data import Dataset
 from kerasnorm.history import HISTORY, is_finite, read_history, write_history
 from kerasnorm.lock import LOCK, check_unlocked, locked
+from kerasnorm.machine import describe_machine
 from kerasnorm.recipes import Recipe
 
 CONFIG, CHECKPOINT = "config.json", "checkpoint.npz"
 MODEL, METRICS, CURVES, MISCLASSIFIED = "model.keras", "metrics.json", "curves.png", "misclassified.png"
+CONFUSION_PLOT = "confusion.png"
 ONNX, PARITY = "model.onnx", "parity.json"
-FILES = (CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY, CURVES, MISCLASSIFIED, METRICS)
+FILES = (
+    *(CONFIG, HISTORY, CHECKPOINT, MODEL, ONNX, PARITY),
+    *(CONFUSION, CONFUSION_PLOT, CURVES, MISCLASSIFIED, METRICS),
+)
 
-# A run can be resumed only with the same values of these; the rest of config.json is for the reader.
-_SAME = ("norm", "recipe", "seed", "data")
+# The keys of config.json. A run can be resumed only with the same settings; the notes are for the reader.
+SETTINGS = ("norm", "recipe", "seed", "data")
+NOTES = ("versions", "machine", "diverged")
+DATA = (
+    *("name", "source", "sha256", "held_out", "training_images", "test_images", "image_shape", "class_names"),
+    *("pixel_mean", "pixel_std"),
+)
+PACKAGES = ("keras", "tensorflow", "numpy")  # whose versions are noted
 
 
 def default_path(norm: str, data: str, recipe: Recipe, seed: int, folder: Path = Path("runs")) -> Path:
@@ -60,11 +75,10 @@ def default_path(norm: str, data: str, recipe: Recipe, seed: int, folder: Path =
     return folder / f"{norm}-{data}-{recipe.name}-seed{seed}"
 
 
-def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, Any]:
+def describe(norm: str, data: Dataset, recipe: Recipe, seed: int, held_out: int = 0) -> dict[str, Any]:
     """Return the content of config.json: what a run is made of, and where it runs."""
     import keras
 
-    packages = ("keras", "tensorflow", "numpy")
     return {
         "norm": norm,
         "seed": seed,
@@ -73,6 +87,7 @@ def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, A
             "name": data.name,
             "source": data.source,
             "sha256": data.sha256,
+            "held_out": held_out,
             "training_images": len(data.x_train),
             "test_images": len(data.x_test),
             "image_shape": data.image_shape,
@@ -83,10 +98,11 @@ def describe(norm: str, data: Dataset, recipe: Recipe, seed: int) -> dict[str, A
         "versions": {
             "kerasnorm": kerasnorm.__version__,
             "python": platform.python_version(),
-            **{package: version(package) for package in packages},
+            **{package: version(package) for package in PACKAGES},
             "backend": keras.backend.backend(),
         },
-        "machine": platform.platform(),
+        **describe_machine(),
+        "date": str(datetime.now(timezone.utc).date()),
     }
 
 
@@ -141,10 +157,14 @@ def prepare(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: b
     if _check(path, config, resume, overwrite) and resume:
         _accept_learning_rate(path, config)
         return
-    # metrics.json, which marks the old run as complete, goes first; config.json stays until it is replaced.
-    for name in reversed(FILES[1:]):
-        (path / name).unlink(missing_ok=True)
+    clear(path)
     write_json(path / CONFIG, config)
+
+
+def clear(path: Path) -> None:
+    """Remove the files of a run, except config.json, which stays until it is replaced."""
+    for name in reversed(FILES[1:]):  # metrics.json, which marks the run as complete, goes first
+        (path / name).unlink(missing_ok=True)
 
 
 def is_complete(path: Path) -> bool:
@@ -231,7 +251,7 @@ def check_same(
         UserError: the directory holds another run.
     """
     old = read_json(path / CONFIG)
-    for key in _SAME:
+    for key in SETTINGS:
         if key not in config:
             continue
         mine, theirs = json.loads(json.dumps(config[key])), old.get(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 from collections.abc import Sequence
@@ -28,16 +29,19 @@ def train(
     *,
     seed: int = 0,
     held_out: int = 0,
+    sha256: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     overwrite: bool = False,
     export: bool = True,
+    cores: int | None = None,
     verbose: int | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Path:
     """Train, evaluate, draw and save one model; see `kerasnorm.rundir` for the files.
 
     The same arguments on the same machine give the same weights, bit for bit, even if the run is killed and resumed.
+    On more cores, dropout draws other masks: see `set_threads`.
     For this, `train` seeds the process and turns on TensorFlow's op determinism.
 
     Args:
@@ -46,11 +50,14 @@ def train(
         recipe: a name in RECIPES, or a Recipe.
         seed: seed of all random numbers, 0 to 2**31 - 1.
         held_out: test on the last `held_out` training images instead of the test images, to choose a recipe; 0: none.
+        sha256: the SHA-256 that the data must have, as in the config.json of a run; None: any.
         out: the run directory; None: runs/NORM-DATA-RECIPE-seedSEED.
         resume: continue the run in the directory, if there is one.
         overwrite: replace the run in the directory.
         export: write the ONNX model and its parity report too.
-        verbose: `verbose` of Keras' `fit`; None: a progress bar on a terminal, otherwise a line for each epoch.
+        cores: number of CPU cores to use; None: all that this process may use.
+        verbose: None: the progress and the time left, see `kerasnorm.Progress`; otherwise `verbose` of Keras' `fit`: 0:
+            nothing, 1: a bar for each epoch, 2: a line for each epoch.
         callbacks: callbacks for `fit`, called after the epoch is saved.
 
     Returns:
@@ -68,6 +75,11 @@ def train(
     dataset = load_data(data)
     if held_out:
         dataset = hold_out(dataset, held_out)
+    if sha256 is not None and dataset.sha256 != sha256:
+        raise UserError(
+            f"data: expected the SHA-256 {sha256}, got {dataset.sha256} of {dataset.source}; name the same data with "
+            "--data"
+        )
     if recipe.batch_size > len(dataset.x_train):
         raise UserError(
             f"batch_size: expected at most {len(dataset.x_train)}, the number of training images, "
@@ -76,13 +88,13 @@ def train(
     from kerasnorm.speed import set_threads, speed_up
 
     _check_backend(recipe)
-    parts = set_threads()
+    parts = set_threads(cores)
     _make_deterministic(seed)
     # Built before the directory is touched: it raises if there is no such network.
     model = speed_up(recipe.build_model(norm, dataset), parts)
 
     path = Path(out) if out is not None else rundir.default_path(norm, dataset.name, recipe, seed)
-    config = rundir.describe(norm, dataset, recipe, seed)
+    config = rundir.describe(norm, dataset, recipe, seed, held_out)
     rundir.check_usable(path, config, resume=resume, overwrite=overwrite)
     if resume and rundir.is_complete(path):
         rundir.tidy(path)
@@ -168,7 +180,7 @@ def _fit_and_save(
     export: bool,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    from kerasnorm.callbacks import MisclassifiedImages
+    from kerasnorm.callbacks import MisclassifiedImages, Progress
     from kerasnorm.checkpoint import ProgressSaver, load_checkpoint
     from kerasnorm.results import save_results
     from kerasnorm.speed import restore
@@ -176,20 +188,21 @@ def _fit_and_save(
     done = load_checkpoint(path, model)
     history = read_history(path)[:done]
     own = recipe.callbacks(data.x_train)
-    if verbose is None:
-        verbose = 1 if sys.stdout.isatty() else 2
+    progress = Progress(("accuracy", "val_accuracy", "loss"))
+    shown = [progress] if verbose is None else []
     if done < recipe.epochs:
-        model.fit(
-            recipe.training_batches(data, seed, done),
-            epochs=recipe.epochs,
-            initial_epoch=done,
-            steps_per_epoch=recipe.steps_per_epoch(data),
-            validation_data=recipe.test_data(data),
-            validation_batch_size=min(512, len(data.x_test)),
-            callbacks=[*own, ProgressSaver(path, history), *callbacks],
-            shuffle=False,  # the batches are shuffled already
-            verbose=verbose,
-        )
+        with contextlib.closing(progress):
+            model.fit(
+                recipe.training_batches(data, seed, done),
+                epochs=recipe.epochs,
+                initial_epoch=done,
+                steps_per_epoch=recipe.steps_per_epoch(data),
+                validation_data=recipe.test_data(data),
+                validation_batch_size=min(512, len(data.x_test)),
+                callbacks=[*own, ProgressSaver(path, history), *shown, *callbacks],
+                shuffle=False,  # the batches are shuffled already
+                verbose=verbose or 0,
+            )
     else:  # killed after the last epoch: what `fit` does at its end is still to be done
         model.optimizer.finalize_variable_values(model.trainable_variables)
         for callback in own:

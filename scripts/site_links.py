@@ -1,7 +1,7 @@
 """MkDocs hook: pages and pictures from outside docs/, and links to them.
 
 A page links to other files of the repository by relative paths, which GitHub follows. On the site such a link leads to
-another page, to a picture that is copied, or to the file in the repository.
+another page, to a picture that is copied, or to the file in the repository. Long code gets a class for site.css.
 """
 
 import posixpath
@@ -21,6 +21,7 @@ PAGES = {
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 LINK = re.compile(r"(\]\()([^)\s#:]+)(#[^)\s]*)?(\))")
+LONG_CODE = re.compile(r"<code>(?=[^<]{33})")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -48,3 +49,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"{start}{link}{anchor}{end}"
 
     return LINK.sub(site_link, markdown)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Mark the code that may be too long for a line of a phone; other code stays on one line (site.css)."""
+    return LONG_CODE.sub('<code class="long">', html)

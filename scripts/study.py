@@ -20,6 +20,7 @@ from export.command import run
 from export.errors import UserError
 from export.files import write_text, write_whole
 from kerasnorm.cli.interrupts import sigterm_as_interrupt
+from kerasnorm.confusion import CONFUSION
 from kerasnorm.data import load_data
 from kerasnorm.history import HISTORY
 from kerasnorm.norms import NORMS
@@ -61,8 +62,9 @@ def compare(seeds: int, options: Sequence[str], data: str, runs: Path = RUNS) ->
     for metrics in runs.glob(f"*/{METRICS}"):
         record = RECORDS / metrics.parent.relative_to(RUNS)
         record.mkdir(parents=True, exist_ok=True)
-        for name in (CONFIG, METRICS, HISTORY):
-            shutil.copyfile(metrics.with_name(name), record / name)
+        for name in (CONFIG, METRICS, HISTORY, CONFUSION):
+            if metrics.with_name(name).exists():  # a run by an older version has no confusion.csv
+                shutil.copyfile(metrics.with_name(name), record / name)
 
 
 def wanted(parts: Sequence[str]) -> Sequence[str]:

@@ -19,7 +19,7 @@ from export.targets import CLASSICAL, TARGETS
 from kerasnorm.norms import NORMS
 from kerasnorm.study.plan import Run
 from kerasnorm.study.statistics import summarize
-from kerasnorm.study.tables import accuracies, differences_table, result_cells
+from kerasnorm.study.tables import accuracies, differences_table, result_row
 
 ROOT = Path(__file__).resolve().parent.parent
 KERAS = "Keras' export"
@@ -67,6 +67,12 @@ def study_table() -> str:
     return "\n".join(lines)
 
 
+def result_cells(runs: list[Run], norm: str) -> str:
+    """Cells for a norm: seeds, last epoch, its range and interval, best epoch, train accuracy."""
+    seeds, last, *others = result_row(runs, norm)
+    return " | ".join([seeds, f"**{last}**", *others])
+
+
 def best_table() -> str:
     """Recipe `best` on MNIST's test images, for each norm that has runs."""
     lines = [
@@ -87,7 +93,7 @@ def recipe_differences(recipe: str) -> str:
     """Paired differences between the norms that have runs of a recipe."""
     runs = study_runs(recipe)
     found = {run.norm for run in runs}
-    return differences_table(runs, [norm for norm in NORMS if norm in found])
+    return differences_table(runs, [norm for norm in NORMS if norm in found]).markdown()
 
 
 def written_table(path: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from export.command import set_tensorflow_environment
+from tests.browser.installed import missing
 
 # As the command lines do, before anything imports TensorFlow.
 set_tensorflow_environment()
@@ -25,11 +26,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     data = os.environ.get("KERASNORM_DATA")
     has_mnist = bool(data) and (Path(str(data)) / "mnist.npz").exists()
     has_mnist = has_mnist or (Path.home() / ".keras/datasets/mnist.npz").exists()
+    without = missing()
     for item in items:
         if "slow" in item.keywords and not config.getoption("--slow"):
             item.add_marker(pytest.mark.skip(reason="takes minutes; run it with --slow"))
         if "mnist" in item.keywords and not has_mnist:
             item.add_marker(pytest.mark.skip(reason="needs mnist.npz in $KERASNORM_DATA or in Keras' cache"))
+        if "browser" in item.keywords and without:
+            item.add_marker(pytest.mark.skip(reason=without))
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ class MisclassifiedImages(keras.callbacks.Callback):
         actual: their labels, (k,).
         indices: their positions in `x`, (k,).
         count: number of all misclassified images.
+        confusion: (classes, classes): all images of each class (row) by predicted class (column).
 
     Raises:
         UserError: `x` and `y` differ in length, or the labels or the model's output are not those of one class each.
@@ -76,6 +77,16 @@ class MisclassifiedImages(keras.callbacks.Callback):
         self.predicted: np.ndarray = np.zeros(0, np.int64)
         self.actual: np.ndarray = np.zeros(0, np.int64)
         self.count = 0
+        self._classes = 0
+        self._pairs: list[tuple[np.ndarray, np.ndarray]] = []
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """The confusion matrix, (classes, classes) int64."""
+        counts = np.zeros((self._classes, self._classes), np.int64)
+        for actual, predicted in self._pairs:
+            np.add.at(counts, (actual, predicted), 1)
+        return counts
 
     def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         """Collect with the final weights."""
@@ -96,6 +107,8 @@ class MisclassifiedImages(keras.callbacks.Callback):
             outputs = _to_numpy(self._select(model, model.predict_on_batch(x), "outputs"))
             actual = classes(self._select(model, y, "labels"))
             predicted = self._predicted(model, outputs, actual)
+            self._classes = max((2, *outputs.shape[1:]))
+            self._pairs.append((actual, predicted))
             wrong = np.flatnonzero(predicted != actual)
             self.count += len(wrong)
             wrong = wrong[: self.limit - len(self.indices)]

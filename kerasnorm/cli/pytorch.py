@@ -21,7 +21,6 @@ from kerasnorm.pytorch import (
 def parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = Parser(
-        prog="python -m kerasnorm.pytorch",
         description="Convert a PyTorch checkpoint of the study's network to a Keras model, or back.",
     )
     parser.add_argument(

@@ -11,6 +11,8 @@ from kerasnorm.data import NAMES
 from kerasnorm.hyperparameters import Hyperparameter, hyperparameters
 from kerasnorm.recipes import RECIPES, Recipe
 
+DEFAULT = "documented"
+
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose the recipe and the images: --data, --recipe, --held-out."""
@@ -21,7 +23,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(NAMES)}, or a .npz file of x_train, y_train, x_test, y_test (default: auto: MNIST "
         "if it is available, otherwise scikit-learn's digits); files are looked for in $KERASNORM_DATA first",
     )
-    parser.add_argument("--recipe", default="documented", choices=RECIPES, help="default: documented")
+    parser.add_argument("--recipe", choices=RECIPES, help=f"default: {DEFAULT}")
     parser.add_argument(
         "--held-out",
         type=int,
@@ -52,7 +54,8 @@ def add_hyperparameters(parser: argparse.ArgumentParser) -> None:
 def recipe_from(arguments: argparse.Namespace) -> Recipe:
     """Return the recipe that `--recipe` names, with the hyper-parameters that were given."""
     given = {name: getattr(arguments, name) for name in _hyperparameters() if hasattr(arguments, name)}
-    return dataclasses.replace(RECIPES[arguments.recipe], **given)
+    name = arguments.recipe or DEFAULT  # of a recipe that is not listed, a file has given the values
+    return dataclasses.replace(RECIPES.get(name, Recipe(name)), **given)
 
 
 def hyperparameter_argv(arguments: argparse.Namespace) -> list[str]:
@@ -61,6 +64,8 @@ def hyperparameter_argv(arguments: argparse.Namespace) -> list[str]:
     for name in _hyperparameters():
         if hasattr(arguments, name):
             value, option = getattr(arguments, name), _option(name)
+            if value is None:
+                continue  # only a file says that
             if isinstance(value, bool):
                 argv.append(option if value else option.replace("--", "--no-", 1))
             else:

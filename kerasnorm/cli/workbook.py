@@ -18,7 +18,6 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser; its defaults are the reference's example."""
     names = ", ".join(NORMS[key].name for key in Example.norms)
     parser = Parser(
-        prog="python -m kerasnorm.workbook",
         description=f"Write a worked example of normalizations as an Excel workbook, by default of {names}.",
     )
     parser.add_argument("out", metavar="OUT.xlsx")

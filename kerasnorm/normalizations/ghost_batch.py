@@ -22,9 +22,9 @@ class GhostBatchNormalization(MovingDeviation):
     average = momentum * average + (1 - momentum) * value. Inference uses them, as batch normalization does. With a
     momentum of 0 the average becomes the mean over the ghost batches of the last batch.
 
-    Ghost batches are made of consecutive images, `ghost_batch_size` or more of them: if that does not divide the batch,
-    the images that are left over are spread over the ghost batches, so that their sizes differ by at most one. A batch
-    of fewer than 2 * `ghost_batch_size` images is one ghost batch, as in batch normalization.
+    Ghost batches are made of consecutive images, `ghost_batch_size` or more of them: if that does not divide the
+    batch, the images that are left over are spread over the ghost batches, so that their sizes differ by at most one.
+    A batch of fewer than 2 * `ghost_batch_size` images is one ghost batch, as in batch normalization.
 
     Args:
         ghost_batch_size: images of a ghost batch; the paper's is 128, for batches of 4,096.
@@ -80,10 +80,10 @@ class GhostBatchNormalization(MovingDeviation):
         return {**super().get_config(), "ghost_batch_size": self.ghost_batch_size}
 
     def _move(self, means: Any, deviations: Any, ghosts: Any, dtype: str) -> None:
-        kept = ops.power(ops.convert_to_tensor(self.momentum, dtype), ops.cast(ghosts, dtype))
+        kept = ops.power(ops.cast(self.momentum, dtype), ops.cast(ghosts, dtype))
         # The ghost batch before the last counts momentum times as much as the last, and so on.
         age = ops.cast(ops.flip(ops.arange(ghosts)), dtype)
-        counts = ops.power(ops.convert_to_tensor(self.momentum or 1.0, dtype), age)[:, None]
+        counts = ops.power(ops.cast(self.momentum or 1.0, dtype), age)[:, None]
         counts = counts * (1 - kept) / ops.sum(counts)
         mean, deviation = self.moving(dtype)
         self.set_moving(

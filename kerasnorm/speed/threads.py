@@ -6,6 +6,8 @@ import os
 
 import keras
 
+from export.errors import UserError
+
 # With more parts than this, each would hold few images. Further cores share the operations of a part instead.
 _MAX_PARTS = 4
 
@@ -28,21 +30,30 @@ def is_tensorflow_on_cpu() -> bool:
     return not tf.config.list_physical_devices("GPU")
 
 
-def set_threads() -> int:
+def set_threads(cores: int | None = None) -> int:
     """Let TensorFlow run each operation on one thread, and one operation per core at a time.
 
     `speed_up` with several parts needs this setting. Call it before TensorFlow runs anything. On more than four
     cores, up to four operations run at a time, on cores // 4 threads each.
 
+    Args:
+        cores: number of cores to use; None: all that this process may use.
+
     Returns:
         The number of parts to pass to `speed_up`: the number of cores, at most 4. It is 1, and nothing changes,
         if TensorFlow already runs with another setting, sees a GPU, or is not Keras' backend.
+
+    Raises:
+        UserError: `cores` is less than 1, or more than this process may use.
     """
+    available = available_cores()
+    if cores is not None and not 1 <= cores <= available:
+        raise UserError(f"cores: expected 1 to {available}, the cores of this machine, got {cores}")
     if not is_tensorflow_on_cpu():
         return 1
     import tensorflow as tf
 
-    cores = available_cores()
+    cores = cores or available
     parts = min(cores, _MAX_PARTS)
     threading = tf.config.threading
     try:

@@ -27,6 +27,11 @@ class Run:
         return rundir.is_complete(self.path)
 
     @property
+    def config(self) -> dict[str, Any]:
+        """The content of config.json."""
+        return rundir.read_json(self.path / rundir.CONFIG)
+
+    @property
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
         return rundir.read_json(self.path / rundir.METRICS)

@@ -1,141 +1,185 @@
-"""The report of a study: its tables and plots as files, and on one HTML page with its pictures embedded."""
+"""The report of a study: its tables, plots and confusion matrices as files, and on one HTML page."""
 
 from __future__ import annotations
 
-import base64
-import html
 import shutil
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from export.errors import UserError
 from export.files import write_text, write_whole
 from kerasnorm import rundir
+from kerasnorm.confusion import Confusion, add, read_confusion, write_confusion
 from kerasnorm.history import read_history
+from kerasnorm.study.facts import facts
+from kerasnorm.study.page import Page, Picture
 from kerasnorm.study.plan import Run
-from kerasnorm.study.tables import table_csv, tables
-
-# The overlaid plots: column of history.csv, file, label of the axis, factor.
-PLOTS = (
-    ("cross_entropy", "train-loss.png", "train cross-entropy", 1.0),
-    ("accuracy", "train-accuracy.png", "train accuracy, %", 100.0),
-    ("val_cross_entropy", "test-loss.png", "test cross-entropy", 1.0),
-    ("val_accuracy", "test-accuracy.png", "test accuracy, %", 100.0),
+from kerasnorm.study.summary import summary
+from kerasnorm.study.tables import (
+    Column,
+    Table,
+    accuracies,
+    differences_table,
+    label,
+    results_table,
+    table_csv,
 )
 
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 0 auto; padding: 1rem; color: #222; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { border-bottom: 1px solid #ccc; padding: .35rem .7rem; text-align: left; vertical-align: top; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1rem; }
-figure { margin: 0; } img { width: 100%; height: auto; }
-figcaption { font-size: .9rem; color: #555; }
-"""
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# The overlaid plots: column of history.csv, file, label of the axis, factor.
+CURVES = (
+    ("val_accuracy", "test-accuracy.png", "test accuracy, %", 100.0),
+    ("val_cross_entropy", "test-loss.png", "test cross-entropy", 1.0),
+    ("accuracy", "train-accuracy.png", "train accuracy, %", 100.0),
+    ("cross_entropy", "train-loss.png", "train cross-entropy", 1.0),
+)
+DPI = 144
+
+# A table with more classes shows the most difficult ones.
+MOST_CLASSES_SHOWN = 20
 
 
-def write_study(runs: Sequence[Run], norms: Sequence[str], title: str, out: Path) -> None:
-    """Write table.md, runs.csv, four overlaid plots, the misclassified images of each norm and report.html.
+def write_study(
+    runs: Sequence[Run], norms: Sequence[str], title: str, out: Path, command: str | None = None
+) -> None:
+    """Write table.md, runs.csv, plots, confusion matrices, misclassified images and report.html.
 
     Args:
-        runs: complete runs, one or more of each norm.
+        runs: complete runs, the same seeds of each norm.
         norms: the norms, in the order in which they are shown.
         title: title of the report.
         out: the folder of the files; it is made if it is missing.
+        command: the command that reproduces the study.
 
     Raises:
-        UserError: the folder or a file can't be written.
+        UserError: the folder or a file can't be written, or a file of a run is damaged.
     """
-    from kerasnorm.plots import plot_overlaid
-
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
             f"{out}: cannot make the directory: {error.strerror}; name another with --out"
         ) from error
-    results, differences = tables(runs, norms)
-    write_text(out / "table.md", f"{results}\n\n{differences}\n")
+    found = summary(runs, norms)
+    results, differences = results_table(runs, norms), differences_table(runs, norms)
+    parts = ["\n".join(found), results.markdown(), *([differences.markdown()] if differences.rows else [])]
+    write_text(out / "table.md", "\n\n".join(parts) + "\n")
     write_text(out / "runs.csv", table_csv(runs))
+    seeds = sorted({run.seed for run in runs})
+    confusions = _confusions(runs, norms)
+    page = Page(
+        title=title,
+        summary=found,
+        seeds=len(seeds),
+        results=results,
+        dots=_dots(runs, norms, out) if len(runs) > 1 else None,
+        differences=differences,
+        classes=_class_table(confusions),
+        class_count=max((len(matrix.counts) for matrix in confusions.values()), default=0),
+        confusions=[_confusion(norm, matrix, seeds, out) for norm, matrix in confusions.items()],
+        without_confusion=[norm for norm in norms if norm not in confusions],
+        curves=_curves(runs, norms, seeds, out),
+        misclassified=_misclassified(runs, norms, out),
+        command=command,
+        facts=facts(runs, datetime.now(timezone.utc).date()),
+    )
+    write_text(out / "report.html", page.html())
+
+
+def _save(figure: Figure, file: Path) -> None:
+    write_whole(file, partial(figure.savefig, dpi=DPI))
+
+
+def _dots(runs: Sequence[Run], norms: Sequence[str], out: Path) -> Picture:
+    from kerasnorm.plots import plot_runs
+
+    figure = plot_runs({norm: accuracies(runs, norm) for norm in norms}, "test accuracy, %")
+    _save(figure, out / "accuracy.png")
+    return Picture(
+        out / "accuracy.png",
+        "Test accuracy after the last epoch: a dot for each seed, a line at the mean of each norm.",
+    )
+
+
+def _curves(runs: Sequence[Run], norms: Sequence[str], seeds: Sequence[int], out: Path) -> list[Picture]:
+    from kerasnorm.plots import plot_overlaid
+
     histories = {norm: [read_history(run.path) for run in runs if run.norm == norm] for norm in norms}
-    for column, file, label, scale in PLOTS:
+    pictures = []
+    for column, file, axis, factor in CURVES:
         values = {
-            norm: [[scale * row[column] for row in history] for history in of_norm]
+            norm: [[factor * row[column] for row in history] for history in of_norm]
             for norm, of_norm in histories.items()
         }
-        write_whole(out / file, partial(plot_overlaid(values, label).savefig, dpi=110))
-    grids = []
+        figure = plot_overlaid(values, axis)
+        _save(figure, out / file)
+        (axes,) = figure.axes
+        bottom = axes.get_ylim()[0]
+        caption = f"{axis.removesuffix(', %').capitalize()} by epoch"
+        if len(seeds) > 1:
+            caption += f": mean of {len(seeds)} seeds, and a band from the smallest to the largest value"
+        if axes.get_yscale() == "log":
+            caption += ", on a logarithmic axis"
+        if bottom > min(min(run) for of_norm in values.values() for run in of_norm):
+            caption += f". The axis starts at {bottom:.1f} %; the first epochs are below it"
+        pictures.append(Picture(out / file, f"{caption}."))
+    return pictures
+
+
+def _confusions(runs: Sequence[Run], norms: Sequence[str]) -> dict[str, Confusion]:
+    """The confusion matrix of each norm, summed over its runs; a norm with a run that has none is left out."""
+    found = {}
+    for norm in norms:
+        matrices = [read_confusion(run.path / rundir.CONFUSION) for run in runs if run.norm == norm]
+        total = add([matrix for matrix in matrices if matrix is not None])
+        if total is not None and None not in matrices:
+            found[norm] = total
+    return found
+
+
+def _confusion(norm: str, matrix: Confusion, seeds: Sequence[int], out: Path) -> Picture:
+    from kerasnorm.confusion_plot import plot_confusion
+
+    write_confusion(out / f"confusion-{norm}.csv", matrix)
+    file = out / f"confusion-{norm}.png"
+    _save(plot_confusion(matrix.counts, matrix.class_names), file)
+    return Picture(file, label(norm) + (f", sum over {len(seeds)} seeds" if len(seeds) > 1 else ""))
+
+
+def _class_table(confusions: dict[str, Confusion]) -> Table | None:
+    """The accuracy of each class by norm; of many classes, those with the lowest."""
+    names = {matrix.class_names for matrix in confusions.values()}
+    if len(names) != 1:
+        return None
+    images = next(iter(confusions.values())).images
+    shares = np.stack([100 * matrix.accuracies for matrix in confusions.values()])  # (norms, classes)
+    present = np.flatnonzero(images)
+    shown = np.arange(len(images))
+    if len(shown) > MOST_CLASSES_SHOWN:
+        shown = present[np.argsort(shares[:, present].mean(axis=0), kind="stable")][:MOST_CLASSES_SHOWN]
+    columns = (Column("class", number=False), *(Column(f"{norm}, %") for norm in confusions))
+    (class_names,) = names
+    rows = [
+        (class_names[index], *("" if np.isnan(share) else f"{share:.2f}" for share in shares[:, index]))
+        for index in shown
+    ]
+    return Table(columns, tuple(rows))
+
+
+def _misclassified(runs: Sequence[Run], norms: Sequence[str], out: Path) -> list[Picture]:
+    """The misclassified images of each norm's first run; a run is complete without them if they couldn't be drawn."""
+    pictures = []
     for norm in norms:
         first = next(run for run in runs if run.norm == norm)
-        source = first.path / rundir.MISCLASSIFIED
-        if source.exists():  # a run is complete without it if it couldn't be drawn
-            grids.append(out / f"misclassified-{norm}.png")
-            write_whole(grids[-1], partial(shutil.copyfile, source))
-    plots = [out / file for _, file, _, _ in PLOTS]
-    write_text(out / "report.html", html_report(title, results, differences, plots, grids))
-
-
-def html_report(
-    title: str, results: str, differences: str, plots: Sequence[Path], grids: Sequence[Path]
-) -> str:
-    """Return a page that opens from disk, without a network.
-
-    Args:
-        title: what was compared.
-        results: markdown table with a row for each model.
-        differences: markdown table with a row for each pair of models.
-        plots: PNG files of the curves; the caption is the file's name without its suffix.
-        grids: PNG files of the misclassified images, likewise.
-    """
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{html.escape(title)}</h1>
-<div class="scroll">{html_table(results)}</div>
-<p>Mean ± standard deviation over the seeds. The best epoch is chosen by its accuracy on the test images, so it
-overstates the accuracy on new images: compare models by the last epoch.</p>
-<h2>Differences, seed by seed</h2>
-<div class="scroll">{html_table(differences)}</div>
-<p>Paired t-test; "more than chance" is at the 5 % level, divided by the number of pairs. A p-value covers the
-variation between seeds only: the test images are the same for all.</p>
-<h2>Learning curves</h2>
-<p>Mean over the seeds; the band shows the smallest to the largest value.</p>
-<div class="pictures">{"".join(map(_picture, plots))}</div>
-<h2>Misclassified test images of seed 0</h2>
-<div class="pictures">{"".join(map(_picture, grids))}</div>
-</body>
-</html>
-"""
-
-
-def html_table(markdown: str) -> str:
-    """Return a markdown table as HTML; **bold** is kept."""
-    rows = [[cell.strip() for cell in line.strip().strip("|").split("|")] for line in markdown.splitlines()]
-    parts = ["<table>"]
-    for index, cells in enumerate(rows):
-        if index == 1:  # the row of dashes
-            continue
-        tag = "th" if index == 0 else "td"
-        parts.append(
-            "<tr>" + "".join(f"<{tag}>{_bold(html.escape(cell))}</{tag}>" for cell in cells) + "</tr>"
-        )
-    return "\n".join([*parts, "</table>"])
-
-
-def _bold(text: str) -> str:
-    whole = text.startswith("**") and text.endswith("**") and len(text) > 4
-    return f"<strong>{text[2:-2]}</strong>" if whole else text
-
-
-def _picture(path: Path) -> str:
-    name = html.escape(path.stem.replace("-", " "))
-    data = base64.b64encode(path.read_bytes()).decode()
-    return f'<figure><img alt="{name}" src="data:image/png;base64,{data}"><figcaption>{name}</figcaption></figure>'
+        source, file = first.path / rundir.MISCLASSIFIED, out / f"misclassified-{norm}.png"
+        if source.exists():
+            write_whole(file, partial(shutil.copyfile, source))
+            pictures.append(Picture(file, f"{label(norm)}, seed {first.seed}"))
+    return pictures

@@ -1,128 +1,101 @@
-"""The engine of a study: trains its runs in processes, side by side on shares of the cores."""
+"""train_all: the plan of a study, an engine that trains its runs, and their collection."""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
-import queue
 import statistics
-import subprocess
-import sys
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeVar
 
-from export.errors import UserError
 from kerasnorm.study.plan import Run
+
+# How often to ask the engine for its places while no run finishes, in seconds.
+POLL_SECONDS = 2.0
+
+Result = TypeVar("Result")
+
+
+class Engine(Protocol[Result]):
+    """Where runs are trained. `Result` is what a training returns."""
+
+    def places(self) -> int:
+        """Return how many runs can train at a time, now.
+
+        Raises:
+            UserError: the engine has lost what it trains on.
+        """
+
+    def submit(self, run: Run) -> Future[Result]:
+        """Start to train a run, or resume it."""
+
+    def collect(self, run: Run, result: Result) -> float:
+        """Make sure that the run's directory holds the complete run, and return the seconds of its training."""
+
+    def stop(self) -> None:
+        """Stop all trainings. Unfinished runs keep their last finished epoch."""
 
 
 def train_all(
-    runs: Sequence[Run], options: Sequence[str], jobs: int = 1, say: Callable[[str], None] = print
+    runs: Sequence[Run],
+    engine: AbstractContextManager[Engine[Result]],
+    say: Callable[[str], None] = print,
 ) -> None:
-    """Train the runs that are not complete, each in a process of its own; an interrupted run is resumed.
+    """Train the runs that are not complete; an interrupted run is resumed.
 
     Args:
         runs: the runs.
-        options: further options of `kerasnorm.train`: data, recipe and hyper-parameters.
-        jobs: number of runs at a time, each on its own share of the cores (Linux).
+        engine: a context that yields the engine. It is entered only if there is a run to train.
         say: called with a line for each finished run, with an estimate of the time left.
 
     Raises:
         UserError: a run failed; the message is the run's own.
         KeyboardInterrupt: after Ctrl-C; unfinished runs keep their last finished epoch.
 
-    Whatever it raises, the processes have ended by then.
+    Whatever it raises, the trainings have been stopped by then.
     """
     todo = [run for run in runs if not run.complete]
     if len(todo) < len(runs):
         say(f"{len(runs) - len(todo)} of {len(runs)} runs are complete already")
-    seconds: list[float] = []
-    start = time.monotonic()
-    shares: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
-    for share in core_shares(jobs):
-        shares.put(share)
-    processes = _Processes()
-
-    def train(run: Run) -> None:
-        begin = time.monotonic()
-        command = [sys.executable, "-m", "kerasnorm.train", "--norm", run.norm, "--seed", str(run.seed)]
-        command += ["--out", str(run.path), "--resume", *options]
-        share = shares.get()
+    if not todo:
+        return
+    with engine as opened:
         try:
-            process = processes.start(command, share)
-            errors = process.communicate()[1]
-        finally:
-            shares.put(share)
-        if process.returncode:
-            lines = errors.strip().splitlines() or [f"exit code {process.returncode}"]
-            raise UserError(f"{run.path}: {lines[-1].removeprefix('error: ')}")
-        seconds.append(time.monotonic() - begin)
-        left = math.ceil((len(todo) - len(seconds)) / jobs) * statistics.median(seconds)
-        say(
-            f"{len(seconds)} of {len(todo)}: {run.path.name}: {100 * run.metrics['test_accuracy']:.2f} %, "
-            f"{seconds[-1]:.0f} s; "
-            + (f"about {_duration(left)} left" if left else f"{_duration(time.monotonic() - start)} in all")
-        )
-
-    with ThreadPoolExecutor(jobs) as pool:
-        futures = [pool.submit(train, run) for run in todo]
-        try:
-            for future in futures:
-                future.result()
+            _train(todo, opened, say)
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            processes.stop()
+            opened.stop()
             raise
 
 
-class _Processes:
-    """The processes that several threads have started, so that one can stop them all."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._started: list[subprocess.Popen[str]] = []
-        self._stopped = False
-
-    def start(self, command: Sequence[str], cores: Sequence[int]) -> subprocess.Popen[str]:
-        """Start a process, unless the others have been stopped already."""
-        with self._lock:
-            if self._stopped:
-                raise KeyboardInterrupt
-            self._started.append(start_on_cores(command, cores))
-            return self._started[-1]
-
-    def stop(self) -> None:
-        """Stop the running processes. They may be anywhere: a run directory can be resumed after any end."""
-        with self._lock:
-            self._stopped = True
-            for process in self._started:
-                process.terminate()  # it does nothing to a process that has ended
-
-
-def core_shares(jobs: int) -> list[list[int]]:
-    """Divide the cores as evenly as possible among processes that run side by side.
-
-    A small CNN takes hardly longer on one core than on two, so two runs on a core each finish sooner than one after
-    the other.
-
-    Returns:
-        The cores of each job; empty lists if there is one job, or if the system has no CPU affinity.
-    """
-    if jobs == 1 or not hasattr(os, "sched_getaffinity"):
-        return [[] for _ in range(jobs)]
-    cores = sorted(os.sched_getaffinity(0))
-    return [cores[job::jobs] or [cores[job % len(cores)]] for job in range(jobs)]
-
-
-def start_on_cores(command: Sequence[str], cores: Sequence[int]) -> subprocess.Popen[str]:
-    """Start a process on some cores, or on all of them if none are named."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    if cores:
-        with contextlib.suppress(ProcessLookupError):  # the process has ended already
-            os.sched_setaffinity(process.pid, cores)  # early enough: Python is still importing
-    return process
+def _train(todo: Sequence[Run], engine: Engine[Result], say: Callable[[str], None]) -> None:
+    start = time.monotonic()
+    seconds: list[float] = []
+    waiting = deque(todo)
+    running: dict[Future[Result], Run] = {}
+    while waiting or running:
+        places = engine.places()
+        # No more than there are places: a worker that joins a cluster later finds runs that are still waiting.
+        while waiting and len(running) < places:
+            run = waiting.popleft()
+            running[engine.submit(run)] = run
+        if not running:  # the cluster has no workers for the moment
+            time.sleep(POLL_SECONDS)
+        for future in wait(running, POLL_SECONDS, FIRST_COMPLETED).done:
+            run = running.pop(future)
+            seconds.append(engine.collect(run, future.result()))
+            left = math.ceil((len(todo) - len(seconds)) / max(1, places)) * statistics.median(seconds)
+            say(
+                f"{len(seconds)} of {len(todo)}: {run.path.name}: {100 * run.metrics['test_accuracy']:.2f} %, "
+                f"{seconds[-1]:.0f} s; "
+                + (
+                    f"about {_duration(left)} left"
+                    if left
+                    else f"{_duration(time.monotonic() - start)} in all"
+                )
+            )
 
 
 def _duration(seconds: float) -> str:

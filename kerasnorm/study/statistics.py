@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,9 @@ import numpy as np
 from export.errors import UserError
 
 CONFIDENCE = 0.95
+
+# Two seeds have one degree of freedom: their interval is 13 times as wide as they are apart, and tells nothing.
+FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Summary:
         low: the smallest.
         high: the largest.
         interval: 95 % confidence interval of the mean, mean +- t s / sqrt(n) with Student's t of n - 1
-            degrees of freedom; NaN for one seed.
+            degrees of freedom; NaN for fewer than three seeds.
     """
 
     count: int
@@ -42,15 +46,69 @@ class Difference:
     Attributes:
         count: number of seeds.
         mean: mean of first minus second.
-        interval: 95 % confidence interval of that mean; NaN for one seed.
+        interval: 95 % confidence interval of that mean; NaN for fewer than three seeds.
         p_value: of the paired t-test: the probability of a difference at least this large by the choice of the seeds
-            alone; NaN for one seed.
+            alone; NaN for fewer than three seeds.
     """
 
     count: int
     mean: float
     interval: tuple[float, float]
     p_value: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models of a study that has several.
+
+    Attributes:
+        first: name of the first model.
+        second: name of the second model.
+        difference: first minus second.
+        corrected: the p-value, corrected by Holm's method for the number of comparisons in the study.
+    """
+
+    first: str
+    second: str
+    difference: Difference
+    corrected: float
+
+    @property
+    def more_than_chance(self) -> bool:
+        """Whether the difference is significant at the 5 % level of the whole study."""
+        return self.corrected < 1 - CONFIDENCE
+
+
+def compare_pairs(values: Mapping[str, Sequence[float]]) -> list[Comparison]:
+    """Compare each pair of models.
+
+    Args:
+        values: the results of each model by its name, one for each seed, in the same order of seeds.
+
+    Raises:
+        UserError: the models differ in their number of seeds.
+    """
+    pairs = list(itertools.combinations(values, 2))
+    differences = [paired_difference(values[first], values[second]) for first, second in pairs]
+    corrected = holm([difference.p_value for difference in differences])
+    return [
+        Comparison(*pair, difference, p)
+        for pair, difference, p in zip(pairs, differences, corrected, strict=True)
+    ]
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values corrected for their number by Holm's method (1979), in their order.
+
+    With m p-values in ascending order, the i-th becomes the largest of (m - j + 1) p_j over all j <= i, and at most 1.
+    Whatever the number of comparisons and however they depend on each other, the probability that chance makes one or
+    more of them fall below 5 % is then 5 % at most. A NaN stays NaN and does not count.
+    """
+    p: np.ndarray = np.asarray(p_values, np.float64)
+    order = np.argsort(p)[: np.count_nonzero(~np.isnan(p))]  # NaN is last
+    corrected = np.full(p.shape, math.nan)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(order), 0, -1)))
+    return corrected.tolist()
 
 
 def summarize(values: Sequence[float]) -> Summary:
@@ -95,7 +153,7 @@ def paired_difference(first: Sequence[float], second: Sequence[float]) -> Differ
 def _interval(numbers: np.ndarray) -> tuple[float, float]:
     from scipy import stats
 
-    if len(numbers) < 2:
+    if len(numbers) < FEWEST_SEEDS:
         return math.nan, math.nan
     half = stats.t.ppf((1 + CONFIDENCE) / 2, len(numbers) - 1) * numbers.std(ddof=1) / math.sqrt(len(numbers))
     return float(numbers.mean() - half), float(numbers.mean() + half)
@@ -104,7 +162,7 @@ def _interval(numbers: np.ndarray) -> tuple[float, float]:
 def _p_value(differences: np.ndarray) -> float:
     from scipy import stats
 
-    if len(differences) < 2:
+    if len(differences) < FEWEST_SEEDS:
         return math.nan
     if np.ptp(differences) == 0:  # t is 0/0 or infinite
         return 1.0 if differences[0] == 0 else 0.0

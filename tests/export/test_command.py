@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+import export
 from export.command import Parser, run, set_tensorflow_environment
 from export.errors import CheckError, Unsupported, UserError
 
@@ -69,6 +70,26 @@ def test_usage_error_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     message = capsys.readouterr().err
     assert message.count("\n") == 1
     assert r"unrecognized arguments: \x1b[31mforged line" in message
+
+
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        (["-m", "export"], "python -m export"),
+        (["-m", "export.infer"], "python -m export.infer"),
+        (["-c", "from export.infer import cli; import sys; sys.argv[0] = '/bin/infer.exe'; cli()"], "infer"),
+    ],
+)
+def test_a_command_has_the_name_that_it_was_called_by(argv: list[str], name: str) -> None:
+    done = subprocess.run([sys.executable, *argv], capture_output=True, text=True, timeout=60)
+    assert done.stderr.startswith(f"{name}: error: the following arguments are required: MODEL")
+    assert done.stderr.endswith(f"(see {name} --help)\n")
+
+
+def test_every_command_has_a_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        Parser(prog="tool").parse_args(["--version"])
+    assert capsys.readouterr().out == f"kerasnorm {export.__version__}\n"
 
 
 def test_closed_pipe_is_success() -> None:

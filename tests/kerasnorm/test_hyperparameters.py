@@ -63,6 +63,9 @@ def test_fields_keep_their_defaults_and_descriptions() -> None:
     [
         ({"steps": 0}, "steps: expected at least 1, got 0"),
         ({"steps": 1.5}, "steps: expected a whole number, got 1.5"),
+        ({"steps": 2**31}, "steps: expected less than 2147483648, got 2147483648"),
+        ({"rate": 10**400}, "rate: expected less than 2147483648, got 1000"),
+        ({"fast": 1}, "fast: expected True or False, got 1"),
         ({"steps": None}, "steps: expected at least 1, got None"),
         ({"steps": True}, "steps: expected at least 1, got True"),
         ({"limit": 0}, "limit: expected at least 1, got 0"),

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.lines import Line2D
 
 from kerasnorm import plot_curves, plot_overlaid, plot_settings
+from kerasnorm.plots import plot_runs
 
 HISTORY = {
     "loss": [1.0, 0.5, 0.4],
@@ -109,6 +110,52 @@ def test_overlaid_shows_means_and_ranges() -> None:
     for unusable in unusable_values:
         with pytest.raises(ValueError, match="expected runs of equal length for each model, got"):
             plot_overlaid(unusable, "loss")
+
+
+def test_no_legend_covers_a_curve() -> None:
+    """The names are below the axes, however many there are, and each curve has a look of its own."""
+    for count in (1, 3, 10, 20):
+        figure = plot_overlaid({f"model {index}": [[98.0, 99.0]] for index in range(count)}, "accuracy, %")
+        figure.savefig(BytesIO())
+        (axes,), (legend,) = figure.axes, figure.legends
+        assert legend.get_window_extent().y1 <= axes.get_window_extent().y0
+        assert legend.get_window_extent().x0 >= 0
+        assert legend.get_window_extent().x1 <= figure.bbox.x1
+        looks = {(line.get_color(), line.get_linestyle()) for line in axes.lines}
+        assert len(looks) == len(legend.get_texts()) == count
+
+
+def test_axis_of_an_accuracy_shows_the_range_that_matters() -> None:
+    """From the second quarter of the training on, half a point at least, and every last value."""
+    run = [10.0, 90.0, 99.0, 99.1, 99.2, 99.3, 99.2, 99.25]
+    low, high = plot_overlaid({"one": [run]}, "accuracy, %").axes[0].get_ylim()
+    assert 98.5 < low < 99.0
+    assert 99.3 < high < 99.5
+    flat = plot_overlaid({"one": [[99.3] * 8]}, "accuracy, %").axes[0].get_ylim()
+    assert flat[1] - flat[0] >= 0.5
+    fails = plot_overlaid(
+        {"one": [run], "two": [[10.0] * 8], "three": [run, [*run[:-1], 5.0]]}, "accuracy, %"
+    )
+    assert fails.axes[0].get_ylim()[0] < 5
+    fractions = {"loss": [1.0] * 8, "accuracy": [value / 100 for value in run]}
+    low, high = plot_curves(fractions).axes[1].get_ylim()
+    assert 98.5 < low < 99.0
+    assert 99.3 < high < 99.5
+
+
+def test_runs_are_dots_with_their_mean() -> None:
+    axes = plot_runs({"bn": [99.1, 99.3], "$x_{": [98.0]}, "accuracy, %", "a title").axes[0]
+    dots, mean = axes.lines[:2]
+    assert np.asarray(dots.get_xdata()).tolist() == [99.1, 99.3]
+    np.testing.assert_allclose(np.asarray(mean.get_xdata()), [99.2, 99.2])
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["bn", "$x_{"]
+    same = plot_runs({"bn": [99.9]}, "accuracy, %")
+    same.savefig(BytesIO())
+    assert same.axes[0].get_xlim()[1] < 100
+    nothing: list[dict[str, list[float]]] = [{}, {"bn": []}]
+    for unusable in nothing:
+        with pytest.raises(ValueError, match="plot_runs: expected one run or more for each model, got"):
+            plot_runs(unusable, "accuracy, %")
 
 
 def test_settings_show_means_and_all_runs() -> None:

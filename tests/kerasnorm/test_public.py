@@ -13,11 +13,12 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 NAMES = {
     *("Augmentation", "augment_images", "training_batches"),
-    *("MisclassifiedImages", "PopulationStatistics", "StepDecay", "step_decay"),
+    *("MisclassifiedImages", "PopulationStatistics", "Progress", "StepDecay", "step_decay"),
     *("Dataset", "load_data"),
     *("speed_up", "restore", "set_threads", "steps_per_execution"),
     *("build_cnn", "l1l2"),
-    *("plot_curves", "plot_misclassified", "plot_overlaid", "plot_settings", "plot_shared", "unnormalize"),
+    *("plot_confusion", "plot_curves", "plot_misclassified", "plot_overlaid", "plot_settings", "plot_shared"),
+    "unnormalize",
     *("RECIPES", "Recipe", "train"),
 }
 
@@ -28,7 +29,8 @@ HYPERPARAMETERS = {
     *("--ema", "--label-smoothing", "--statistics"),
     *("--rotation", "--brightness", "--contrast", "--shift", "--zoom", "--shear", "--fill"),
 }
-DATA = {"--data", "--recipe", "--held-out", "--help"}
+GENERAL = {"--help", "--version"}
+DATA = {*GENERAL, "--config", "--data", "--recipe", "--held-out"}
 
 OPTIONS = {
     "kerasnorm.train": {
@@ -40,10 +42,17 @@ OPTIONS = {
         "--resume",
         "--overwrite",
         "--no-export",
+        "--quiet",
+        "--verbose",
     },
-    "kerasnorm.compare": {*HYPERPARAMETERS, *DATA, "--norms", "--seeds", "--runs", "--out", "--jobs"},
-    "kerasnorm.workbook": {"--help", "--images", "--channels", "--groups", "--seed"},
-    "kerasnorm.pytorch": {"--help", "--out", "--norm", "--groups", "--image-size"},
+    "kerasnorm.compare": {
+        *HYPERPARAMETERS,
+        *DATA,
+        *("--norms", "--seeds", "--runs", "--out", "--jobs", "--quiet"),
+    },
+    "kerasnorm": GENERAL,
+    "kerasnorm.workbook": {*GENERAL, "--images", "--channels", "--groups", "--seed"},
+    "kerasnorm.pytorch": {*GENERAL, "--out", "--norm", "--groups", "--image-size"},
 }
 
 

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from export.errors import CheckError
 from kerasnorm import MisclassifiedImages, build_cnn, load_data, rundir
+from kerasnorm.confusion import read_confusion
 from kerasnorm.history import COLUMNS
 from kerasnorm.results import metrics, save_results
 
@@ -14,6 +16,12 @@ HISTORY = [
     {**dict.fromkeys(COLUMNS, 0.5), "epoch": epoch, "val_accuracy": accuracy, "seconds": 2.04}
     for epoch, accuracy in ((1, 0.25), (2, 0.75), (3, 0.5))
 ]
+
+
+WITHOUT_EXPORT = {
+    *(rundir.MODEL, rundir.CONFUSION, rundir.CONFUSION_PLOT),
+    *(rundir.CURVES, rundir.MISCLASSIFIED, rundir.METRICS),
+}
 
 
 def test_metrics_are_of_the_last_and_the_best_epoch() -> None:
@@ -37,12 +45,32 @@ def save(path: Path, **options: Any) -> keras.Model:
 def test_results_without_export(tmp_path: Path) -> None:
     (tmp_path / rundir.CHECKPOINT).write_bytes(b"no longer needed")
     model = save(tmp_path, export=False)
-    assert {path.name for path in tmp_path.iterdir()} == {
-        *(rundir.MODEL, rundir.CURVES, rundir.MISCLASSIFIED, rundir.METRICS)
-    }
+    assert {path.name for path in tmp_path.iterdir()} == WITHOUT_EXPORT
     again = keras.models.load_model(tmp_path / rundir.MODEL)
     for a, b in zip(model.trainable_weights, again.trainable_weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_confusion_csv_agrees_with_the_metrics(tmp_path: Path) -> None:
+    model = save(tmp_path, export=False)
+    data, found = load_data("digits"), read_confusion(tmp_path / rundir.CONFUSION)
+    assert found is not None
+    assert found.class_names == data.class_names
+    predicted = model.predict(data.x_test, batch_size=512, verbose=0).argmax(1)
+    for actual, row in enumerate(found.counts):
+        np.testing.assert_array_equal(row, np.bincount(predicted[data.y_test == actual], minlength=10))
+    wrong = json.loads((tmp_path / rundir.METRICS).read_text())["misclassified"]
+    assert found.counts.sum() - np.trace(found.counts) == wrong
+
+
+def test_data_with_too_many_classes_has_no_confusion_matrix(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kerasnorm.results.MOST_CLASSES", 9)
+    save(tmp_path, export=False)
+    assert {path.name for path in tmp_path.iterdir()} == WITHOUT_EXPORT - {
+        *(rundir.CONFUSION, rundir.CONFUSION_PLOT)
+    }
 
 
 def test_a_failed_parity_check_leaves_a_complete_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,9 +84,16 @@ def test_a_failed_parity_check_leaves_a_complete_run(tmp_path: Path, monkeypatch
     assert not (tmp_path / rundir.ONNX).exists()
 
 
-@pytest.mark.parametrize("plot", ["plots.plot_curves", "image_plots.plot_misclassified"])
+@pytest.mark.parametrize(
+    ("plot", "file"),
+    [
+        ("plots.plot_curves", rundir.CURVES),
+        ("confusion_plot.plot_confusion", rundir.CONFUSION_PLOT),
+        ("image_plots.plot_misclassified", rundir.MISCLASSIFIED),
+    ],
+)
 def test_a_plot_that_cannot_be_drawn_is_left_out(
-    tmp_path: Path, plot: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, plot: str, file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object, **__: object) -> None:
         assert (tmp_path / rundir.MODEL).exists()
@@ -66,11 +101,9 @@ def test_a_plot_that_cannot_be_drawn_is_left_out(
 
     monkeypatch.setattr(f"kerasnorm.{plot}", fail)
     save(tmp_path, export=False)
-    missing = rundir.CURVES if plot == "plots.plot_curves" else rundir.MISCLASSIFIED
-    written = {rundir.MODEL, rundir.CURVES, rundir.MISCLASSIFIED, rundir.METRICS} - {missing}
-    assert {path.name for path in tmp_path.iterdir()} == written
+    assert {path.name for path in tmp_path.iterdir()} == WITHOUT_EXPORT - {file}
     assert capsys.readouterr().err == (
-        f"{tmp_path / missing}: not written, because it can't be drawn: a bug of two lines\n"
+        f"{tmp_path / file}: not written, because it can't be drawn: a bug of two lines\n"
     )
 
 

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,9 @@ def test_wrong_json_raises(tmp_path: Path) -> None:
 def test_description_of_a_run() -> None:
     data = load_data("digits")
     config = rundir.describe("bn", data, Recipe(epochs=2), 5)
-    assert list(config) == ["norm", "seed", "recipe", "data", "versions", "machine"]
+    assert list(config)[:5] == ["norm", "seed", "recipe", "data", "versions"]
+    assert list(config)[5:] == ["machine", "processor", "cores", "date"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", config["date"])
     assert (config["norm"], config["seed"]) == ("bn", 5)
     assert config["recipe"]["epochs"] == 2
     assert set(config["recipe"]) == {field.name for field in dataclasses.fields(Recipe)}

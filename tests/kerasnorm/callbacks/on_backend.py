@@ -3,12 +3,13 @@
 KIND: the data: 'arrays', 'tf.data' or 'PyDataset'.
 """
 
+import io
 import sys
 
 import keras
 import numpy as np
 
-from kerasnorm import MisclassifiedImages, PopulationStatistics, StepDecay, load_data
+from kerasnorm import MisclassifiedImages, PopulationStatistics, Progress, StepDecay, load_data
 
 BATCH = 100
 
@@ -64,7 +65,7 @@ def fit(with_statistics: bool, kind: str) -> tuple[keras.Model, dict, Misclassif
         metrics=["accuracy"],
     )
     decay = StepDecay(0.05, step_size=1, gamma=0.5, rescale_velocity=True)
-    callbacks = [decay, *([calibration] if with_statistics else []), wrong]
+    callbacks = [decay, *([calibration] if with_statistics else []), wrong, Progress(["accuracy"], terminal)]
     fitted = (x, y) if kind == "arrays" else (dataset(kind, x, y),)
     options = {"batch_size": BATCH} if kind == "arrays" else {}
     history = model.fit(
@@ -80,6 +81,8 @@ def fit(with_statistics: bool, kind: str) -> tuple[keras.Model, dict, Misclassif
 
 
 kind = sys.argv[1]
+terminal = io.StringIO()
+terminal.isatty = lambda: True  # type: ignore[method-assign]
 data = load_data("digits")
 images = data.x_train.astype("float32")
 
@@ -102,4 +105,8 @@ for expected, moving in (
 predicted = model.predict(images[600:900], verbose=0).argmax(1)
 assert wrong.count == int((predicted != data.y_train[600:900]).sum()) > 0
 np.testing.assert_array_equal(wrong.images, images[600:900][wrong.indices])
+lines = terminal.getvalue().strip("\n").split("\n")[-1].split("\r")
+assert lines[1].startswith("epoch 1/3, "), lines[1]
+assert " in all: accuracy 0." in lines[-1], lines[-1]
+assert lines[-1].endswith("lr 0.0125"), lines[-1]
 print(keras.backend.backend(), kind, wrong.count)

@@ -24,6 +24,9 @@ def test_misclassified_images_of_a_fit() -> None:
         np.testing.assert_array_equal(wrong.predicted, [1, 3, 2])
         np.testing.assert_array_equal(wrong.actual, [2, 1, 3])
         np.testing.assert_array_equal(wrong.images, x[[1, 3, 6]])
+        np.testing.assert_array_equal(
+            wrong.confusion, [[2, 0, 0, 0], [0, 1, 0, 1], [0, 1, 1, 0], [0, 0, 1, 0]]
+        )
 
 
 @pytest.mark.parametrize("form", ["column", "one-hot"])
@@ -40,10 +43,10 @@ def test_misclassified_images_keeps_at_most_limit_images() -> None:
     x = np.tile(np.eye(4, dtype="float32")[0], (1000, 1))
     wrong = MisclassifiedImages(x, np.ones(1000, int), limit=7, batch_size=64)
     wrong.collect(identity_model())
-    assert wrong.count == 1000
+    assert wrong.count == wrong.confusion[1, 0] == wrong.confusion.sum() == 1000
     assert wrong.images.shape == (7, 4)
     wrong.collect(identity_model())
-    assert wrong.count == 1000
+    assert wrong.count == wrong.confusion.sum() == 1000
 
 
 def test_misclassified_images_of_a_sigmoid() -> None:
@@ -51,6 +54,7 @@ def test_misclassified_images_of_a_sigmoid() -> None:
     wrong = MisclassifiedImages(np.array([[-3.0], [3.0], [-3.0]], "float32"), np.array([0, 1, 1]))
     wrong.collect(model)
     assert (wrong.predicted.tolist(), wrong.actual.tolist()) == ([0], [1])
+    assert wrong.confusion.tolist() == [[1, 0], [1, 1]]
 
 
 def test_wrong_arguments_and_models_of_misclassified_images_raise() -> None:

@@ -17,7 +17,8 @@ from kerasnorm.history import HISTORY
 WRITES = [
     (rundir.CONFIG, 1),
     *((name, epoch) for name in (HISTORY, rundir.CHECKPOINT) for epoch in (1, 2, 3)),
-    *((name, 1) for name in (rundir.MODEL, rundir.CURVES, rundir.MISCLASSIFIED)),
+    *((name, 1) for name in (rundir.MODEL, rundir.CONFUSION, rundir.CONFUSION_PLOT)),
+    *((name, 1) for name in (rundir.CURVES, rundir.MISCLASSIFIED)),
     *((name, 1) for name in (rundir.ONNX, rundir.PARITY, rundir.METRICS)),
 ]
 KILLS = [(name, moment, count) for name, count in WRITES for moment in ("half", "before", "after")]
@@ -31,8 +32,8 @@ OPTIONS = (
 # fmt: on
 
 
-def test_every_file_of_a_run_is_among_the_forty_kills() -> None:
-    assert len(set(KILLS)) == 40
+def test_every_file_of_a_run_is_among_the_kills() -> None:
+    assert len(set(KILLS)) == 46
     assert {name for name, _ in WRITES} == set(rundir.FILES)
     assert set(BY_DEFAULT) < set(KILLS)
 
@@ -78,7 +79,19 @@ def test_a_killed_run_is_resumed_to_the_same_bits(folder: Path, name: str, momen
 
     resumed = run(folder, "-m", "kerasnorm.train", *OPTIONS, "--out", out.name, "--resume")
     assert (resumed.returncode, resumed.stderr) == (0, "")
-    whole = folder / "whole"
+    assert_same(out, folder / "whole")
+
+
+def test_a_run_is_repeated_from_its_config_to_the_same_bits(folder: Path) -> None:
+    done = run(
+        folder, "-m", "kerasnorm.train", "--config", "whole/config.json", "--out", "repeated", "--verbose"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert_same(folder / "repeated", folder / "whole")
+
+
+def assert_same(out: Path, whole: Path) -> None:
+    """Compare the files, weights, optimizers, histories and metrics of two runs."""
     assert sorted(file.name for file in out.iterdir()) == sorted(file.name for file in whole.iterdir())
     one, two = (keras.models.load_model(path / rundir.MODEL) for path in (whole, out))
     for a, b in zip(one.weights, two.weights, strict=True):

@@ -27,7 +27,7 @@ TRAIN = "kerasnorm.train"
 FILES = sorted(
     [
         *("config.json", "curves.png", "history.csv", "metrics.json", "misclassified.png"),
-        *("model.keras", "model.onnx", "parity.json"),
+        *("confusion.csv", "confusion.png", "model.keras", "model.onnx", "parity.json"),
     ]
 )
 
@@ -49,6 +49,13 @@ def train_here(here: Here, monkeypatch: pytest.MonkeyPatch) -> Here:
 def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> None:
     done = command(TRAIN, "--norm", norm, "--data", "digits", "--epochs", 1)
     assert (done.returncode, done.stderr) == (0, "")
+    epoch, result = done.stdout.splitlines()
+    metric = r"\d\.\d{4}"
+    line = (
+        rf"epoch 1/1, [\d.]+ s, \d+:\d\d in all: accuracy {metric} \(val {metric}\), loss {metric}, lr 0\.025"
+    )
+    assert re.fullmatch(line, epoch)
+    assert result.startswith(f"runs/{norm}-digits-documented-seed0: test accuracy ")
     path = tmp_path / f"runs/{norm}-digits-documented-seed0"
     assert sorted(file.name for file in path.iterdir()) == FILES
 
@@ -87,6 +94,30 @@ def test_one_epoch_end_to_end(command: Command, tmp_path: Path, norm: str) -> No
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert loaded.stdout.strip() == "[1.0, 1.0]", loaded.stderr
+
+
+@pytest.mark.parametrize(("options", "verbose"), [("", None), ("--quiet", 0), ("--verbose", 2)])
+def test_whose_progress_is_shown(
+    train_here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, options: str, verbose: int | None
+) -> None:
+    given = {}
+
+    def train(*_: object, **arguments: object) -> Path:
+        given.update(arguments)
+        (tmp_path / "metrics.json").write_text(
+            '{"test_accuracy": 0.5, "best_test_accuracy": 0.75, "epochs": 2, "best_epoch": 1, "misclassified": 3, '
+            '"seconds": 4}'
+        )
+        return tmp_path
+
+    monkeypatch.setattr("kerasnorm.cli.train.train", train)
+    code, output, _ = train_here(
+        "--norm", "bn", "--data", "digits", "--out", tmp_path / "run", *options.split()
+    )
+    assert (code, given["verbose"]) == (0, verbose)
+    assert (
+        "test accuracy 50.00 % at the last of 2 epochs (best 75.00 % at epoch 1), 3 misclassified" in output
+    )
 
 
 @pytest.mark.slow
@@ -226,6 +257,7 @@ def test_overwrite_removes_nothing_if_an_argument_is_wrong(
         ("--help", 0),
         ("--norm x", 2),
         ("--norm bn --epochs 0", 2),
+        ("--norm bn --quiet --verbose", "argument --verbose: not allowed with argument --quiet"),
         ("--norm bn --seed -1", 2),
         ("--norm bn --held-out -1", 2),
         ("--norm gn --groups 5", 2),

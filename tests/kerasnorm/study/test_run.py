@@ -1,37 +1,81 @@
-import os
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from kerasnorm.study.local_engine import local_engine
 from kerasnorm.study.plan import Run
-from kerasnorm.study.run import core_shares, start_on_cores, train_all
+from kerasnorm.study.run import train_all
+from kerasnorm.study.training import Stopped, train_in_process
 from tests.kerasnorm.study.finished import finished
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs a system with CPU affinity")
-def test_jobs_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {7, 2, 4, 5, 9})
-    assert core_shares(1) == [[]]
-    assert core_shares(2) == [[2, 5, 9], [4, 7]]
-    assert core_shares(6) == [[2], [4], [5], [7], [9], [2]]
+class Recorder:
+    """An engine without trainings, whose number of places changes."""
+
+    def __init__(self, places: list[int]) -> None:
+        self.places_left = places
+        self.submitted: list[str] = []
+        self.stopped = False
+
+    def places(self) -> int:
+        return self.places_left.pop(0) if len(self.places_left) > 1 else self.places_left[0]
+
+    def submit(self, run: Run) -> Future[float]:
+        self.submitted.append(run.path.name)
+        future: Future[float] = Future()
+        future.set_result(60.0)
+        return future
+
+    def collect(self, run: Run, result: float) -> float:
+        finished(run.path.parent, run.norm, run.seed, 0.99)
+        return result
+
+    def stop(self) -> None:
+        self.stopped = True
+
+    @contextmanager
+    def opened(self) -> Iterator["Recorder"]:
+        yield self
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs a system with CPU affinity")
-def test_each_job_runs_on_its_cores() -> None:
-    core = min(os.sched_getaffinity(0))
-    script = "import os, sys, time; time.sleep(0.3); sys.exit(str(sorted(os.sched_getaffinity(0))))"
-    process = start_on_cores([sys.executable, "-c", script], [core])
-    assert process.communicate()[1] == f"[{core}]\n"
-
-
-def test_complete_runs_are_not_trained_again(tmp_path: Path) -> None:
+def test_complete_runs_are_not_trained_again_and_need_no_engine(tmp_path: Path) -> None:
     said: list[str] = []
-    train_all([finished(tmp_path, "bn", 0, 0.99)], [], say=said.append)
+
+    @contextmanager
+    def unreachable() -> Iterator[Recorder]:
+        raise AssertionError
+        yield
+
+    train_all([finished(tmp_path, "bn", 0, 0.99)], unreachable(), said.append)
     assert said == ["1 of 1 runs are complete already"]
+
+
+def test_runs_are_submitted_in_order_as_places_become_free(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kerasnorm.study.run.POLL_SECONDS", 0.01)
+    engine = Recorder([2, 0, 0, 3])
+    said: list[str] = []
+    runs = [Run("bn", seed, tmp_path / f"bn-{seed}") for seed in range(5)]
+    train_all(runs, engine.opened(), said.append)
+    assert engine.submitted == [f"bn-{seed}" for seed in range(5)]
+    assert not engine.stopped
+    assert said[0].endswith("99.00 %, 60 s; about 2 min left")
+    assert said[-1].startswith("5 of 5: bn-")
+    assert said[-1].endswith("1 min in all")
+
+
+def test_an_error_stops_the_engine(tmp_path: Path) -> None:
+    engine = Recorder([1])
+    engine.collect = lambda run, result: 1 // 0  # type: ignore[method-assign]
+    with pytest.raises(ZeroDivisionError, match="by zero"):
+        train_all([Run("bn", 0, tmp_path / "bn-0")], engine.opened())
+    assert engine.stopped
 
 
 def test_the_error_of_a_run_is_passed_on(tmp_path: Path) -> None:
@@ -39,22 +83,28 @@ def test_the_error_of_a_run_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"run: gone\.npz: expected a \.npz file, found nothing of that name"
     ):
-        train_all([run], ["--data", "gone.npz"])
+        train_all([run], local_engine(["--data", "gone.npz"]))
 
 
 def test_whatever_ends_the_study_stops_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    started: list[subprocess.Popen[str]] = []
+    ended: list[str] = []
 
-    def start(command: Sequence[str], cores: Sequence[int]) -> subprocess.Popen[str]:
-        script = "import sys; sys.exit('out of luck')" if "gn" in command else "import time; time.sleep(100)"
-        started.append(start_on_cores([sys.executable, "-c", script], cores))
-        return started[-1]
+    def command(run: Run, options: object) -> list[str]:
+        script = "import sys; sys.exit('out of luck')" if run.norm == "gn" else "import time; time.sleep(100)"
+        return [sys.executable, "-c", script]
 
-    monkeypatch.setattr("kerasnorm.study.run.start_on_cores", start)
-    runs = [Run(norm, seed, tmp_path / f"{norm}-{seed}") for seed in range(3) for norm in ("gn", "bn")]
+    def train(run: Run, *arguments: object) -> float:
+        try:
+            return train_in_process(run, *arguments)  # type: ignore[arg-type]
+        except Stopped:
+            ended.append(run.path.name)
+            raise
+
+    monkeypatch.setattr("kerasnorm.study.training.training_command", command)
+    monkeypatch.setattr("kerasnorm.study.local_engine.train_in_process", train)
+    runs = [Run(norm, seed, tmp_path / f"{norm}-{seed}") for seed in range(3) for norm in ("bn", "gn")]
     begin = time.monotonic()
     with pytest.raises(ValueError, match="gn-0: out of luck"):
-        train_all(runs, [], jobs=2)
+        train_all(runs, local_engine([], jobs=2))
     assert time.monotonic() - begin < 60
-    assert 2 <= len(started) <= 3
-    assert all(process.poll() is not None for process in started)
+    assert ended == ["bn-0"]
