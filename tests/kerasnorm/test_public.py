@@ -16,7 +16,9 @@ NAMES = {
     *("MisclassifiedImages", "PopulationStatistics", "Progress", "StepDecay", "step_decay"),
     *("Dataset", "load_data"),
     *("speed_up", "restore", "set_threads", "steps_per_execution"),
-    *("build_cnn", "l1l2"),
+    *("build_cnn", "l1l2", "stock_model"),
+    *("BatchRenormalization", "DynamicTanh", "GhostBatchNormalization", "RootMeanSquareNormalization"),
+    *("StandardizedConv2D", "ThresholdedFilterResponseNormalization"),
     *("plot_confusion", "plot_curves", "plot_misclassified", "plot_overlaid", "plot_settings", "plot_shared"),
     "unnormalize",
     *("RECIPES", "Recipe", "train"),
@@ -51,7 +53,7 @@ OPTIONS = {
         *("--norms", "--seeds", "--runs", "--out", "--jobs", "--quiet"),
     },
     "kerasnorm": GENERAL,
-    "kerasnorm.workbook": {*GENERAL, "--images", "--channels", "--groups", "--seed"},
+    "kerasnorm.workbook": {*GENERAL, "--images", "--channels", "--groups", "--seed", "--norms"},
     "kerasnorm.pytorch": {*GENERAL, "--out", "--norm", "--groups", "--image-size"},
 }
 

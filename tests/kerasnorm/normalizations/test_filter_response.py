@@ -34,6 +34,7 @@ def test_trained_epsilon() -> None:
     layer = ThresholdedFilterResponseNormalization(epsilon=-1e-3, train_epsilon=True, dtype="float64")
     x = images(3, 1, 1, 2)
     layer(x)
+    assert layer.trained_epsilon is not None
     np.testing.assert_allclose(layer.trained_epsilon, 1e-4, rtol=1e-6, atol=0)
     layer.trained_epsilon.assign(-0.5)
     np.testing.assert_allclose(layer(x), formula(x, layer, 0.501), rtol=1e-12, atol=1e-12)
