@@ -12,6 +12,7 @@ import pytest
 
 from kerasnorm import build_cnn, stock_model
 from kerasnorm.norms import NORMS
+from tests.export.helpers import converted, kinds
 
 WITHOUT_STOCK_FORM = ("rms", "frn")
 
@@ -68,3 +69,26 @@ print(type(load_model("rms.keras").get_layer("norm0")).__name__)
     assert "it needs code that Keras does not have: kerasnorm>RootMeanSquareNormalization; name" in message
     assert message.endswith("or the module with --import kerasnorm.normalizations.root_mean_square")
     assert (first, kind) == ("Augmentation", "RootMeanSquareNormalization")
+
+
+@pytest.mark.parametrize(
+    ("norm", "nodes", "kind"),
+    [
+        ("none", 16, "Relu"),
+        ("in", 20, "InstanceNormalization"),
+        ("rms", 46, "ReduceMean"),
+        ("frn", 51, "Max"),
+        ("dyt", 21, "Tanh"),
+        ("gbn", 16, "Relu"),
+        ("brn", 16, "Relu"),
+        ("ws", 31, "InstanceNormalization"),
+    ],
+)
+def test_export_folds_what_can_be_folded(norm: str, nodes: int, kind: str) -> None:
+    """Also without `stock_model`: what the layers compute in inference is traced."""
+    conversion = converted(random_cnn(norm), input_range=(0.0, 255.0))
+    assert conversion.route == "direct"
+    assert len(kinds(conversion)) == nodes
+    assert kinds(conversion).count(kind) == (4 if norm == "in" else 5)
+    assert "Transpose" not in kinds(conversion)
+    assert ("BatchNormalization" in kinds(conversion)) == (norm == "frn")
