@@ -145,7 +145,7 @@ def test_instance_normalization_is_not_in_the_last_block() -> None:
     for mine, theirs in zip(model.trainable_weights, again.trainable_weights, strict=True):
         np.testing.assert_array_equal(mine, theirs)
     extra = {**state, "norm3.weight": state["norm2.weight"], "norm3.bias": state["norm2.bias"]}
-    with pytest.raises(UserError, match="a normalization after each but the last, .* 4 normalizations"):
+    with pytest.raises(UserError, match=r"a normalization after each but the last, .* 4 normalizations"):
         model_from_state_dict(extra, "in", image_size=20)
 
 
