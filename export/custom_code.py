@@ -17,6 +17,8 @@ import keras
 
 from export.errors import UserError
 
+_IMPORTED_BY_KERAS = ("keras", "keras_hub", "keras_cv", "keras_nlp")
+
 
 def import_code(name: str) -> dict[str, Any]:
     """Import a module, and return the classes and functions in it, by name, for Keras' `custom_objects`.
@@ -35,6 +37,8 @@ def import_code(name: str) -> dict[str, Any]:
             f"--import {name}: expected a Python file or module that can be imported, got {type(error).__name__}: "
             f"{reason}"
         ) from error
+    for public in getattr(module, "__all__", ()):
+        getattr(module, public, None)  # a package may import its names when they are first used
     return {
         name: x
         for name, x in vars(module).items()
@@ -73,8 +77,19 @@ def missing_names(config: str) -> list[str]:
     Args:
         config: the configuration, as JSON.
     """
-    names = (_name(entry) for entry in _objects(json.loads(config)))
-    return list(dict.fromkeys(name for name in names if keras.saving.get_registered_object(name) is None))
+    return list(dict.fromkeys(_name(entry) for entry in _missing(config)))
+
+
+def missing_modules(config: str) -> list[str]:
+    """The modules that define what `missing_names` lists, as far as the configuration names them."""
+    modules = (str(entry.get("module") or "") for entry in _missing(config))
+    return list(dict.fromkeys(name for name in modules if name not in ("", "builtins", "__main__")))
+
+
+def _missing(config: str) -> Iterator[dict[str, Any]]:
+    for entry in _objects(json.loads(config)):
+        if keras.saving.get_registered_object(_name(entry)) is None:
+            yield entry
 
 
 def _name(entry: Mapping[str, Any]) -> str:
@@ -87,7 +102,7 @@ def _objects(config: Any) -> Iterator[dict[str, Any]]:
     if isinstance(config, dict):
         module = str(config.get("module") or "")
         is_tensor = config.get("class_name") == "__keras_tensor__"
-        if "registered_name" in config and not module.startswith("keras") and not is_tensor:
+        if "registered_name" in config and _package(module) not in _IMPORTED_BY_KERAS and not is_tensor:
             yield config
         for value in config.values():
             yield from _objects(value)

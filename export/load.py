@@ -17,7 +17,7 @@ import keras
 import numpy as np
 from keras.src.utils import python_utils  # Keras has no public name for it
 
-from export.custom_code import missing_names
+from export.custom_code import missing_modules, missing_names
 from export.errors import UserError
 from export.hdf5 import open_hdf5
 from export.model_file import (
@@ -187,6 +187,10 @@ def _reason(error: Exception, config: str) -> str:
         )
     if "Could not locate" in text or "Unknown layer" in text:
         names = ", ".join(missing_names(config)) or text[:200]
-        return f"it needs code that Keras does not have: {names}; name the Python file with --import my_layers.py"
+        modules = "".join(f" --import {module}" for module in missing_modules(config))
+        return (
+            f"it needs code that Keras does not have: {names}; name the Python file with --import my_layers.py"
+            + (f", or the module with{modules}" if modules else "")
+        )
     # Keras wraps an error for each object that an object is in; the last is about what is wrong.
     return text.rsplit("Exception encountered: ", 1)[-1][:300]

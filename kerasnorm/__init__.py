@@ -1,4 +1,4 @@
-"""Batch, Layer and Group Normalization on a small CNN in Keras 3.
+"""Batch, Layer, Group and other normalizations on a small CNN in Keras 3.
 
 This file lists what is public. A name is imported from its module when it is first used, so that `--help` of a
 command does not load TensorFlow.
@@ -26,6 +26,13 @@ _HOME = {
     "steps_per_execution": "speed",
     "build_cnn": "models",
     "plot_confusion": "confusion_plot",
+    "BatchRenormalization": "normalizations",
+    "DynamicTanh": "normalizations",
+    "GhostBatchNormalization": "normalizations",
+    "RootMeanSquareNormalization": "normalizations",
+    "StandardizedConv2D": "normalizations",
+    "ThresholdedFilterResponseNormalization": "normalizations",
+    "stock_model": "stock",
     "plot_curves": "plots",
     "plot_misclassified": "image_plots",
     "plot_overlaid": "plots",
@@ -46,11 +53,20 @@ if TYPE_CHECKING:
     from kerasnorm.data import Dataset, load_data
     from kerasnorm.image_plots import plot_misclassified, plot_shared, unnormalize
     from kerasnorm.models import build_cnn
+    from kerasnorm.normalizations import (
+        BatchRenormalization,
+        DynamicTanh,
+        GhostBatchNormalization,
+        RootMeanSquareNormalization,
+        StandardizedConv2D,
+        ThresholdedFilterResponseNormalization,
+    )
     from kerasnorm.plots import plot_curves, plot_overlaid
     from kerasnorm.recipes import RECIPES, Recipe
     from kerasnorm.regularizers import l1l2
     from kerasnorm.result_plots import plot_settings
     from kerasnorm.speed import restore, set_threads, speed_up, steps_per_execution
+    from kerasnorm.stock import stock_model
     from kerasnorm.train import train
 
 

@@ -75,7 +75,8 @@ def plot_settings(
     figure = Figure(figsize=SIZE, layout="constrained")
     axes = figure.subplots()
     # Shift the models, so that the dots of one do not hide those of another.
-    shifts = 0.12 * (np.arange(len(values)) - (len(values) - 1) / 2)
+    step = min(0.12, 0.8 / len(values))
+    shifts = step * (np.arange(len(values)) - (len(values) - 1) / 2)
     for (name, of_model), shift, color, style in zip(
         values.items(), shifts, itertools.cycle(COLORS), itertools.cycle(STYLES)
     ):

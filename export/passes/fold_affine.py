@@ -11,9 +11,11 @@ z[o] = sum_{i,k} W[o,i,k] x[i,k] + c[o] (a dense layer is the same without k), t
 4. Past an average pool: mean(a x + b) = a mean(x) + b, if no padded zeros are counted.
 5. Past a Flatten, Reshape or Transpose that keeps the channel axis or spreads it evenly.
 6. Past another Affine: a2 (a1 x + b1) + b2 = (a2 a1) x + (a2 b1 + b2).
+7. Into the layer before a preceding ReLU: a max(W x + c, 0) = max((a W) x + a c, 0). If a > 0 for every channel, and
+   b = 0.
 
-What can't be folded stays, and the report says why. The folded weights are computed in float64. Rules 1 and 2 are in
-`fold_weights`, rules 3 to 6 in `move_affine`.
+What can't be folded stays, and the report says why. The folded weights are computed in float64. Rules 1, 2 and 7
+are in `fold_weights`, rules 3 to 6 in `move_affine`.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from export.onnx_graph import bypass
-from export.passes.fold_weights import fold_into_following, fold_into_preceding
+from export.passes.fold_weights import fold_before_relu, fold_into_following, fold_into_preceding
 from export.passes.internal import Affine, as_affine
 from export.passes.move_affine import move_past
 from export.passes.outcome import Fold, FoldReport, Refusal, join
@@ -73,9 +75,13 @@ def _fold(graph: ir.Graph, affine: Affine) -> Fold | Refusal | None:
     if isinstance(preceding, Fold):
         return preceding
     if affine.output.is_graph_output():
-        return join(preceding, Refusal(affine.layers, "its output is an output of the model"))
+        return fold_before_relu(graph, affine) or join(
+            preceding, Refusal(affine.layers, "its output is an output of the model")
+        )
     users = [use.node for use in affine.output.uses()]
     following: Fold | Refusal | None = fold_into_following(graph, affine, users)
     if isinstance(following, Refusal) and len(users) == 1:
         following = move_past(graph, affine, users[0], following)
-    return join(preceding, following) if isinstance(following, Refusal) else following
+    if isinstance(following, Refusal):
+        return fold_before_relu(graph, affine) or join(preceding, following)
+    return following

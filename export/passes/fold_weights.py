@@ -1,4 +1,4 @@
-"""Fold an Affine node into the weights of the preceding or the following layer (rules 1 and 2 of `fold_affine`)."""
+"""Fold an Affine node into the weights of a neighbouring layer (rules 1, 2 and 7 of `fold_affine`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from export.onnx_graph import (
     is_op,
     layer_of,
 )
-from export.passes.internal import Affine
+from export.passes import internal
+from export.passes.internal import Affine, as_affine
 from export.passes.outcome import Fold, Refusal, join
 
 
@@ -75,6 +76,33 @@ def _fold_into_matmul(graph: ir.Graph, affine: Affine, preceding: ir.Node) -> Fo
         _add_bias(graph, matmul, shift)
     bypass(graph, affine.node)
     return Fold(affine.layers, f"into the preceding {layer_of(matmul)}")
+
+
+def fold_before_relu(graph: ir.Graph, affine: Affine) -> Fold | None:
+    """Rule 7: scale the rows of the layer before the preceding ReLU."""
+    relu = affine.x.producer()
+    is_scaling = np.all(affine.scale > 0) and np.all(affine.shift == 0)
+    if relu is None or not is_op(relu, "Relu", "LeakyRelu") or not is_scaling or not has_one_use(affine.x):
+        return None
+    value = relu.inputs[0]
+    layer = value.producer() if value is not None else None
+    if value is None or layer is None:
+        return None
+    name = f"{affine.node.name}/before"
+    scaled = internal.affine(
+        graph, value, affine.scale, affine.shift, affine.axis, name=name, layers=affine.layers, after=layer
+    )
+    scaled.shape = value.shape
+    relu.replace_input_with(0, scaled)
+    node = scaled.producer()
+    before = as_affine(node) if node is not None else None
+    outcome = fold_into_preceding(graph, before) if before is not None else None
+    if isinstance(outcome, Fold):
+        bypass(graph, affine.node)
+        return outcome
+    if node is not None:
+        bypass(graph, node)
+    return None
 
 
 def fold_into_following(graph: ir.Graph, affine: Affine, users: Sequence[ir.Node]) -> Fold | Refusal:

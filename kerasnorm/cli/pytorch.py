@@ -55,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not source.exists():
             raise UserError(f"{source}: expected a Keras model, found no file of that name")
         import_tensorflow_quietly()
+        import kerasnorm.normalizations  # noqa: F401  # their layers may be in the file
         from export.load import load_model
 
         state = state_dict_from_model(load_model(source))

@@ -20,8 +20,7 @@ class DynamicTanh(ChannelAffine):
 
     Args:
         alpha: the number that alpha starts at.
-        gamma_regularizer: penalty on gamma.
-        beta_regularizer: penalty on beta.
+        options: `gamma_regularizer` and `beta_regularizer`, and the arguments of every Keras layer.
 
     Input and output: (batch, ..., channels).
 

@@ -28,8 +28,7 @@ class ThresholdedFilterResponseNormalization(ChannelAffine):
     Args:
         epsilon: added to nu2, as its absolute value.
         train_epsilon: whether to train another summand of nu2, |e|, which starts at 1e-4.
-        gamma_regularizer: penalty on gamma.
-        beta_regularizer: penalty on beta.
+        options: `gamma_regularizer` and `beta_regularizer`, and the arguments of every Keras layer.
 
     Input and output: (batch, ..., channels).
 

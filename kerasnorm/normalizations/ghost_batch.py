@@ -80,10 +80,10 @@ class GhostBatchNormalization(MovingDeviation):
         return {**super().get_config(), "ghost_batch_size": self.ghost_batch_size}
 
     def _move(self, means: Any, deviations: Any, ghosts: Any, dtype: str) -> None:
-        kept = ops.power(ops.cast(self.momentum, dtype), ops.cast(ghosts, dtype))
+        kept = ops.power(ops.convert_to_tensor(self.momentum, dtype), ops.cast(ghosts, dtype))
         # The ghost batch before the last counts momentum times as much as the last, and so on.
         age = ops.cast(ops.flip(ops.arange(ghosts)), dtype)
-        counts = ops.power(ops.cast(self.momentum or 1.0, dtype), age)[:, None]
+        counts = ops.power(ops.convert_to_tensor(self.momentum or 1.0, dtype), age)[:, None]
         counts = counts * (1 - kept) / ops.sum(counts)
         mean, deviation = self.moving(dtype)
         self.set_moving(

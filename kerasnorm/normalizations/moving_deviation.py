@@ -78,5 +78,5 @@ class MovingDeviation(keras.layers.BatchNormalization):
         shape[self.channel_axis] = self.moving_mean.shape[0]
         layer.build(tuple(shape))
         for weight in layer.weights:
-            weight.assign(getattr(self, weight.name))
+            weight.assign(ops.copy(getattr(self, weight.name)))  # JAX gives buffers away
         return [layer]

@@ -22,8 +22,7 @@ class RootMeanSquareNormalization(ChannelAffine):
 
     Args:
         epsilon: added to the mean square; the paper has none.
-        gamma_regularizer: penalty on gamma.
-        beta_regularizer: penalty on beta.
+        options: `gamma_regularizer` and `beta_regularizer`, and the arguments of every Keras layer.
 
     Input and output: (batch, ..., channels).
 

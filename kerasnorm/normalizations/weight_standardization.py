@@ -51,7 +51,7 @@ class StandardizedConv2D(keras.layers.Conv2D):
         layer.build((None, None, None, self.kernel.shape[2] * self.groups))
         layer.kernel.assign(self.standardized(self.kernel))
         if self.use_bias:
-            layer.bias.assign(self.bias)
+            layer.bias.assign(ops.copy(self.bias))
         return [layer]
 
     def get_config(self) -> dict[str, Any]:

@@ -21,6 +21,12 @@ from keras import activations, layers
 from keras.src.models.functional import Functional  # Keras has no public name for it
 
 from export.keras_graph import functional, interpret, nodes
+from kerasnorm.normalizations import (
+    DynamicTanh,
+    RootMeanSquareNormalization,
+    StandardizedConv2D,
+    ThresholdedFilterResponseNormalization,
+)
 from kerasnorm.speed.calls import is_replaced
 from kerasnorm.speed.layers import normalize_batch, stock_reason
 
@@ -39,6 +45,7 @@ _PER_IMAGE_LAYERS = (
     layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum,
     layers.Concatenate, layers.GroupNormalization, layers.LayerNormalization,
     layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout,
+    RootMeanSquareNormalization, ThresholdedFilterResponseNormalization, DynamicTanh, StandardizedConv2D,
 )
 
 # Functions that treat each element separately, or the values along the last axis together.

@@ -135,3 +135,30 @@ def test_checkpoints_of_other_networks_raise() -> None:
         model_from_state_dict({**state, "fc.bias": np.zeros((2, 2, 2))}, "gn")
     with pytest.raises(UserError, match=r"expected a model of kerasnorm\.build_cnn"):
         state_dict_from_model(keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]))
+
+
+def test_instance_normalization_is_not_in_the_last_block() -> None:
+    model = random_model("in")
+    state = state_dict_from_model(model)
+    assert [name for name in state if name.startswith("norm")][-1] == "norm2.bias"
+    again = model_from_state_dict(state, "in", image_size=20)
+    for mine, theirs in zip(model.trainable_weights, again.trainable_weights, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    extra = {**state, "norm3.weight": state["norm2.weight"], "norm3.bias": state["norm2.bias"]}
+    with pytest.raises(UserError, match=r"a normalization after each but the last, .* 4 normalizations"):
+        model_from_state_dict(extra, "in", image_size=20)
+
+
+def test_normalizations_without_a_counterpart_raise_and_stock_forms_convert() -> None:
+    state = state_dict_from_model(random_model("gn"))
+    with pytest.raises(UserError, match=r"norm: expected one of bn, .*, in, got 'rms', which PyTorch has no"):
+        model_from_state_dict(state, "rms")
+    for norm in ("rms", "dyt"):
+        with pytest.raises(UserError, match=r"layer 'norm0': expected a normalization that PyTorch has, got"):
+            state_dict_from_model(random_model(norm))
+    assert list(state_dict_from_model(random_model("brn"))) == list(state_dict_from_model(random_model("bn")))
+    kernel = state_dict_from_model(random_model("ws"))["conv1.weight"]
+    np.testing.assert_allclose(kernel.mean((1, 2, 3)), 0, rtol=0, atol=1e-5)
+    none = random_model("none")
+    again = model_from_state_dict(state_dict_from_model(none), "none", image_size=20)
+    np.testing.assert_array_equal(none.trainable_weights[0], again.trainable_weights[0])

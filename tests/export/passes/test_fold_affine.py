@@ -68,6 +68,43 @@ def test_several_are_folded() -> None:
     ]
 
 
+@pytest.mark.parametrize("op_type", ["Relu", "LeakyRelu"])
+@pytest.mark.parametrize(
+    ("scale", "shift", "folds"),
+    [(SCALE, [0.0] * 3, True), ([1.5, -0.5, 2.0], [0.0] * 3, False), (SCALE, SHIFT, False)],
+)
+def test_positive_scale_passes_a_relu(
+    op_type: str, scale: list[float], shift: list[float], folds: bool
+) -> None:
+    def build() -> ir.Model:
+        g = Graph(2, 5, 5)
+        x = g.op("conv", "Conv", g.x, random_array(3, 2, 3, 3), random_array(3), shape=(3, 3, 3))
+        return g.model(g.op("tanh", "Tanh", g.affine(g.op("relu", op_type, x), scale, shift)))
+
+    nodes, result = fold(build)
+    if folds:
+        assert nodes == ["Conv", op_type, "Tanh"]
+        assert result.report.folded == (Fold("bn", "into the preceding conv"),)
+    else:
+        assert nodes == ["Conv", op_type, "Affine", "Tanh"]
+        assert [refusal.reason for refusal in result.report.refused] == [
+            f"preceded by {op_type}; followed by Tanh (tanh)"
+        ]
+
+
+def test_a_scale_stays_after_a_relu_that_has_other_users_or_no_layer_before_it() -> None:
+    def build(with_layer: bool) -> ir.Model:
+        g = Graph(3, 5, 5)
+        x = g.op("conv", "Conv", g.x, random_array(3, 3, 1, 1), random_array(3)) if with_layer else g.x
+        relu = g.op("relu", "Relu", x)
+        tanh = g.op("tanh", "Tanh", g.affine(relu, SCALE, [0.0] * 3))
+        return g.model(g.op("sum", "Add", tanh, relu) if with_layer else tanh)
+
+    for with_layer in (True, False):
+        nodes, _ = fold(lambda with_layer=with_layer: build(with_layer))  # type: ignore[misc]
+        assert "Affine" in nodes
+
+
 def test_affine_without_effect_goes() -> None:
     def build() -> ir.Model:
         g = Graph(3)
