@@ -417,7 +417,8 @@ def packages_failures() -> str:
     for name, model in models.items():
         reason = model.get("error") or model.get("reason") or model.get("load_error")
         if reason:
-            lines.append(f"| {name} | {' '.join(reason.split()).replace('|', chr(92) + '|')} |")
+            text = re.sub(r"([|\[])", r"\\\1", " ".join(reason.split()))  # brackets would be a link
+            lines.append(f"| {name} | {text} |")
     return "\n".join(lines)
 
 
