@@ -11,6 +11,7 @@ from kerasnorm.study.local_engine import LocalEngine
 def parsed(options: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("--config")
+    parser.add_argument("--tensorboard")
     add_engine_options(parser)
     return parser.parse_args(options.split())
 
@@ -32,6 +33,7 @@ DASK = "--engine dask --scheduler tcp://10.0.0.1:8786"
             f"{DASK} --config c.json",
             "config: expected none with --engine dask, whose workers don't see the file",
         ),
+        (f"{DASK} --tensorboard t", "tensorboard: expected none with --engine dask"),
         (f"{DASK} --jobs 2", "jobs: expected none with --engine dask, where the workers decide"),
         (
             "--engine dask",
