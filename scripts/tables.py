@@ -328,7 +328,8 @@ def keras_failures_table() -> str:
 
 
 def _cell(text: str, length: int = 160) -> str:
-    """Text for a cell of a table."""
+    """Text for a cell of a table, without the colours of a terminal."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
     short = text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " ..."
     return "`" + short.replace("`", "'").replace("|", "/") + "`"
 
