@@ -23,7 +23,7 @@ import numpy as np
 
 from export.command import import_tensorflow_quietly
 from export.custom_code import import_code
-from export.errors import KerasnormError, UserError
+from export.errors import KerasnormError, UserError, reason_of
 from export.runtime import open_session
 from export.timing import time_calls
 
@@ -163,10 +163,10 @@ def speed(folder: Path) -> Result:
             sessions["keras"].run(None, _feed(sessions["keras"], inputs, 1))
         except Exception as error:  # onnxruntime's exceptions have no common base
             sessions.pop("keras", None)
-            message = " ".join(str(error).split())  # onnxruntime's begin with the file and the kind of error
-            result["keras"] = message.rsplit("failed:", 1)[-1].removeprefix("This is an invalid model. ")[
-                :300
-            ]
+            message = " ".join(str(error).replace(f"{folder}/", "").split())
+            # onnxruntime's messages begin with the file and the kind of error.
+            reason = message.rsplit("failed:", 1)[-1].removeprefix("This is an invalid model. ")
+            result["keras"] = reason[:300]
     fixed = sessions["ours"].get_inputs()[0].shape[0]
     for batch in [fixed] if isinstance(fixed, int) else BATCHES:
         result[str(batch)] = _timed(sessions, inputs, batch)
@@ -215,7 +215,7 @@ def main() -> int:
         print(json.dumps({"error": str(error)}))
     except Exception as error:  # what a package or Keras raises; the last line on stderr is the reason
         traceback.print_exc()
-        print(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", file=sys.stderr)
+        print(f"{type(error).__name__}: {reason_of(error)}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,6 +1,6 @@
 """Images per second of a training epoch: ours, stock Keras layers, PyTorch; recorded in results/bench/train.json.
 
-usage: python benchmarks/train_throughput.py [--rounds 5] [--images 25600] [--batch-size 128] [--networks bn ...]
+usage: python benchmarks/train_throughput.py [--rounds 5] [--images 25600] [--batch-size 128]
 
 Each candidate trains in a process of its own, because thread settings apply to a process. The processes take turns,
 so that all of them run in the same state of the machine. The record has medians, and the median of the ratio within a
@@ -216,16 +216,12 @@ def turns(
     for kind, norm in candidates:
         settings = [kind, norm, str(cores), str(arguments.images), str(arguments.batch_size)]
         worker = subprocess.Popen(
-            [sys.executable, __file__, "--worker", *settings],
+            [sys.executable, "-m", "benchmarks.train_throughput", "--worker", *settings],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={
-                **os.environ,
-                "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-                "TF_CPP_MIN_LOG_LEVEL": "3",
-            },
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         workers.append(worker)
         assert worker.stdout is not None
@@ -269,12 +265,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=25600)
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument(
-        "--networks",
-        nargs="+",
-        default=["bn", "ln", "gn", *RESNETS],
-        help="the others keep the numbers that are recorded",
-    )
+    parser.add_argument("--networks", nargs="+", default=[*NORMS, *RESNETS])
     parser.add_argument("--no-record", action="store_true", help="print only")
     parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -283,9 +274,7 @@ def main() -> int:
         work(kind, norm, *map(int, numbers))
         return 0
     cores = len(os.sched_getaffinity(0))
-    path = ROOT / "results/bench/train.json"
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    record: dict[str, Any] = known.get("networks", {})
+    record: dict[str, Any] = {}
     for norm in arguments.networks:
         kinds = ["stock", "ours"]
         if norm in NORMS:
@@ -293,13 +282,15 @@ def main() -> int:
         if norm in TORCH_LAYERS and find_spec("torch"):
             kinds.append("torch")
         record[norm] = measure(arguments, kinds, norm, cores)
-    one_core = known.get("one_core", {}) | {
+    one_core = {
         norm: measure(arguments, ["stock", "ours"], norm, 1) for norm in arguments.networks if norm in NORMS
     }
     if not arguments.no_record:
         settings = {key: getattr(arguments, key) for key in ("rounds", "images", "batch_size")}
         results = {"cores": cores, "networks": record, "one_core": one_core}
-        write_json(path, {"date": time.strftime("%Y-%m-%d"), **settings, **results})
+        write_json(
+            ROOT / "results/bench/train.json", {"date": time.strftime("%Y-%m-%d"), **settings, **results}
+        )
     return 0
 
 

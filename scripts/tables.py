@@ -328,8 +328,7 @@ def keras_failures_table() -> str:
 
 
 def _cell(text: str, length: int = 160) -> str:
-    """Text for a cell of a table, without the colours of a terminal."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    """Text for a cell of a table."""
     short = text if len(text) <= length else text[:length].rsplit(" ", 1)[0] + " ..."
     return "`" + short.replace("`", "'").replace("|", "/") + "`"
 
@@ -443,8 +442,7 @@ def packages_failures() -> str:
     for name, model in models.items():
         reason = model.get("error") or model.get("reason") or model.get("load_error")
         if reason:
-            text = re.sub(r"([|\[])", r"\\\1", " ".join(reason.split()))  # brackets would be a link
-            lines.append(f"| {name} | {text} |")
+            lines.append(f"| {name} | {_cell(' '.join(reason.split()), 300)} |")
     return "\n".join(lines)
 
 
