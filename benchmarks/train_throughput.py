@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 
 from export.files import write_json
-from kerasnorm.norms import NORMS
+from kerasnorm.norms import NORMS, REFERENCE
 
 ROOT = Path(__file__).resolve().parent.parent
 RESNETS = ("resnet-bn", "resnet-gn")
@@ -265,7 +265,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--images", type=int, default=25600)
     parser.add_argument("--batch-size", type=int, default=128)
-    parser.add_argument("--networks", nargs="+", default=[*NORMS, *RESNETS])
+    parser.add_argument("--networks", nargs="+", default=[*REFERENCE, *RESNETS])
     parser.add_argument("--no-record", action="store_true", help="print only")
     parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
