@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from export.errors import UserError
 from kerasnorm.plot_style import COLORS, SIZE, STYLES, accuracy_limits, add_legend, label_axes
 from kerasnorm.plot_text import drawable, set_literal, shorten, wrap
+from kerasnorm.study.statistics import summarize
 
 
 def plot_runs(values: Mapping[str, Sequence[float]], label: str, title: str = "") -> Figure:
@@ -90,3 +92,91 @@ def plot_settings(
     axes.set_title(wrap(title, SIZE[0]))
     add_legend(figure)
     return set_literal(figure)
+
+
+def plot_tradeoff(
+    values: Mapping[str, Sequence[float]],
+    costs: Mapping[str, float],
+    xlabel: str,
+    label: str,
+    title: str = "",
+) -> Figure:
+    """Plot the accuracy of several models against what they cost: a point for each, and its name beside it.
+
+    From three runs on, a bar shows the 95 % interval of the mean. What is far below the others is named below the
+    axis.
+
+    Args:
+        values: the accuracies of the runs of each model by its name, in percent.
+        costs: the cost of each model.
+        xlabel: label of the horizontal axis, which is that of the costs.
+        label: label of the vertical axis.
+        title: title of the figure.
+
+    Raises:
+        UserError: there is no model, a model has no run, or the names differ.
+    """
+    if not values or not all(map(len, values.values())) or set(values) != set(costs):
+        raise UserError(
+            "plot_tradeoff: expected one run or more and a cost for each model, got runs of "
+            f"{', '.join(values) or 'no model'} and costs of {', '.join(costs) or 'none'}"
+        )
+    figure = Figure(figsize=(SIZE[0], SIZE[1] + 0.5), layout="constrained")
+    axes = figure.subplots()
+    found = {name: summarize(runs) for name, runs in values.items()}
+    means = [np.array([one.mean]) for one in found.values()]
+    low, high = accuracy_limits(means, means)
+    shown = {name: one for name, one in found.items() if one.mean >= low}
+    for (name, one), color in zip(shown.items(), itertools.cycle(COLORS)):
+        axes.plot(costs[name], one.mean, "o", color=color, markersize=6)
+        if not math.isnan(one.interval[0]):
+            axes.plot([costs[name]] * 2, one.interval, color=color, linewidth=1.2)
+            low, high = min(low, one.interval[0]), max(high, one.interval[1])
+    left, right = min(costs.values()), max(costs.values())
+    width = right - left or right or 1.0
+    axes.set_xlim(left - 0.08 * width, right + 0.22 * width)
+    margin = 0.06 * (high - low)
+    axes.set_ylim(low - margin, high + margin)
+    heights: dict[str, float] = {}
+    for names in _neighbours({name: costs[name] for name in shown}, 0.2 * width):
+        heights |= _apart({name: shown[name].mean for name in names}, 0.06 * (high - low))
+    for (name, one), color in zip(shown.items(), itertools.cycle(COLORS)):
+        axes.annotate(
+            drawable(shorten(name, 20)),
+            (costs[name], one.mean),
+            (costs[name] + 0.05 * width, heights[name]),
+            color=color,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.5},
+        )
+    label_axes(axes, xlabel, label)
+    below = [f"{shorten(name, 20)} {one.mean:.2f}" for name, one in found.items() if name not in shown]
+    if below:
+        axes.set_xlabel(f"{axes.get_xlabel()}\n(far below: {', '.join(below)})")
+    axes.set_title(wrap(title, SIZE[0]))
+    return set_literal(figure)
+
+
+def _neighbours(positions: Mapping[str, float], gap: float) -> list[list[str]]:
+    """Return the names in groups, from left to right; between groups there is a gap of this size or more."""
+    groups: list[list[str]] = []
+    for name in sorted(positions, key=lambda name: positions[name]):
+        if groups and positions[name] - positions[groups[-1][-1]] < gap:
+            groups[-1].append(name)
+        else:
+            groups.append([name])
+    return groups
+
+
+def _apart(heights: Mapping[str, float], distance: float) -> dict[str, float]:
+    """Return heights in the same order, with this distance or more between neighbours."""
+    ordered = sorted(heights, key=lambda name: heights[name])
+    steps = distance * np.arange(len(ordered))
+    # Least squares with a minimum distance is an isotonic regression of what is left without that distance.
+    blocks: list[list[float]] = []
+    for value in np.array([heights[name] for name in ordered]) - steps:
+        blocks.append([value])
+        while len(blocks) > 1 and np.mean(blocks[-2]) > np.mean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    levels = [float(np.mean(block)) for block in blocks for _ in block]
+    return {name: level + step for name, level, step in zip(ordered, levels, steps.tolist(), strict=True)}

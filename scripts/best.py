@@ -3,8 +3,8 @@
 usage: KERASNORM_DATA=FOLDER python scripts/best.py [PART ...]    (default: all parts, many hours)
        python scripts/best.py --report                           (tables from the records alone)
 
-Run directories are in runs/. When a run is complete, its config.json, metrics.json and history.csv are copied to
-results/runs/. Tables are in results/best/. After an interruption, the same command continues.
+Run directories are in runs/, their records in results/runs/, tables in results/best/. After an interruption, the same
+command continues.
 """
 
 import sys
@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from study import RECORDS, RESULTS, RUNS, compare, folder, run_interruptibly, wanted
+from recorded_runs import RECORDS, RESULTS, RUNS, compare, folder, run_interruptibly, wanted
 
 from export.files import write_text
 from export.infer import Classifier

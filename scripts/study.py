@@ -3,38 +3,30 @@
 usage: KERASNORM_DATA=FOLDER python scripts/study.py [PART ...]     (default: all parts, several hours)
        python scripts/study.py --report                             (from the records alone)
 
-Run directories are in runs/. When a run is complete, its config.json, metrics.json and history.csv are copied to
-results/runs/. Tables and figures are in results/study/. After an interruption, the same command continues the study.
+Run directories are in runs/, their records in results/runs/, tables and figures in results/study/. After an
+interruption, the same command continues the study.
 """
 
 import shutil
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from recorded_runs import RECORDS, RESULTS, ROOT, RUNS, compare, folder, run_interruptibly, wanted
 
-from export.command import run
-from export.errors import UserError
 from export.files import write_text, write_whole
-from kerasnorm.cli.interrupts import sigterm_as_interrupt
-from kerasnorm.confusion import CONFUSION
 from kerasnorm.data import load_data
-from kerasnorm.history import COLUMNS, HISTORY, read_history
+from kerasnorm.history import COLUMNS, read_history
 from kerasnorm.norms import NORMS
 from kerasnorm.plots import plot_curves
 from kerasnorm.result_plots import plot_settings
-from kerasnorm.rundir import CONFIG, METRICS
 from kerasnorm.study.plan import Run
 from kerasnorm.study.report import write_study
 from kerasnorm.study.statistics import summarize
 from kerasnorm.study.tables import accuracies
-
-ROOT = Path(__file__).resolve().parent.parent
-RUNS, RECORDS, RESULTS = ROOT / "runs", ROOT / "results/runs", ROOT / "results/study"
 
 SEEDS = {"notebook": 5, "documented": 3}
 PENALTIES = {"none": (0, 0), "L1": (0.001, 0), "L2": (0, 0.0005), "L1 and L2": (0.001, 0.0005)}
@@ -43,43 +35,6 @@ BATCH_SIZES = (2, 8, 32, 128)
 BATCH_IMAGES, BATCH_EPOCHS = 15_000, 3
 SMALL = f"mnist-first-{BATCH_IMAGES}"
 PARTS = (*SEEDS, "penalties", "batch-size")
-
-
-def folder(part: str, setting: str) -> str:
-    """Return the folder of a setting's runs, in runs/ and results/runs/."""
-    return f"{part}-{setting}".replace(" ", "-").replace(",", "").lower()
-
-
-def compare(seeds: int, options: Sequence[str], data: str, runs: Path = RUNS) -> None:
-    """Call kerasnorm.compare, then keep the records of all complete runs."""
-    command = [sys.executable, "-m", "kerasnorm.compare", "--data", data, "--seeds", str(seeds)]
-    print("+", *command[1:], *options, flush=True)
-    with subprocess.Popen([*command, "--runs", str(runs.relative_to(ROOT)), *options], cwd=ROOT) as process:
-        try:
-            code = process.wait()
-        except KeyboardInterrupt:
-            process.terminate()  # it stops its trainings, which continue from their last epoch
-            raise
-    if code:
-        sys.exit(code)
-    for metrics in runs.glob(f"*/{METRICS}"):
-        record = RECORDS / metrics.parent.relative_to(RUNS)
-        record.mkdir(parents=True, exist_ok=True)
-        for name in (CONFIG, METRICS, HISTORY, CONFUSION):
-            if metrics.with_name(name).exists():  # a run by an older version has no confusion.csv
-                shutil.copyfile(metrics.with_name(name), record / name)
-
-
-def wanted(parts: Sequence[str]) -> Sequence[str]:
-    """Return the parts that the command line names, or all.
-
-    Raises:
-        UserError: it names an unknown one.
-    """
-    for part in sys.argv[1:]:
-        if part not in parts:
-            raise UserError(f"part: expected one of {', '.join(parts)}, got {part!r}")
-    return sys.argv[1:] or parts
 
 
 def run_part(part: str) -> None:
@@ -93,19 +48,27 @@ def run_part(part: str) -> None:
             options += ["--l1", str(l1), "--l2", str(l2)]
             compare(2, options, "mnist", RUNS / folder(part, setting))
     else:
+        data = write_small_mnist()
+        for size in reversed(BATCH_SIZES):
+            options = ["--recipe", "notebook", "--epochs", str(BATCH_EPOCHS), "--batch-size", str(size)]
+            options += ["--learning-rate", str(0.025 * size / 128)]
+            compare(2, options, data, RUNS / folder(part, str(size)))
+
+
+def write_small_mnist() -> str:
+    """Write the data of the runs with several batch sizes, if it is not there, and return the file's name."""
+    file = RUNS / f"{SMALL}.npz"
+    if not file.exists():
         data = load_data("mnist")
         RUNS.mkdir(exist_ok=True)
         np.savez_compressed(
-            RUNS / f"{SMALL}.npz",
+            file,
             x_train=data.x_train[:BATCH_IMAGES],
             y_train=data.y_train[:BATCH_IMAGES],
             x_test=data.x_test,
             y_test=data.y_test,
         )
-        for size in reversed(BATCH_SIZES):
-            options = ["--recipe", "notebook", "--epochs", str(BATCH_EPOCHS), "--batch-size", str(size)]
-            options += ["--learning-rate", str(0.025 * size / 128)]
-            compare(2, options, f"runs/{SMALL}.npz", RUNS / folder(part, str(size)))
+    return str(file.relative_to(ROOT))
 
 
 def keep_results(study: Path, part: str) -> None:
@@ -186,12 +149,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     for part in wanted(PARTS):
         run_part(part)
     return 0
-
-
-def run_interruptibly(main: Callable[[Sequence[str] | None], int]) -> int:
-    """Run a script's `main`, and return its exit code. Ctrl-C and SIGTERM stop the trainings that it has started."""
-    with sigterm_as_interrupt():
-        return run(main)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import signal
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.command import Parser, run
+from export.errors import UserError
 from kerasnorm.cli.config_file import add_config_option, parse_with_config, print_notes
 from kerasnorm.cli.engine_options import add_engine_options, check_engine, engine_from
 from kerasnorm.cli.interrupts import sigterm_as_interrupt
@@ -46,6 +48,12 @@ def parser() -> Parser:
         help=", ".join(f"{key}: {norm.name}" for key, norm in NORMS.items())
         + f" (default: {' '.join(REFERENCE)})",
     )
+    parser.add_argument(
+        "--baseline",
+        choices=NORMS,
+        metavar="NORM",
+        help="compare each norm with this one alone; of few comparisons more are significant (default: every pair)",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
     add_config_option(parser)
     add_data_options(parser)
@@ -67,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     arguments, config = parse_with_config(parser(), argv)
     check_engine(arguments)
+    if arguments.baseline and arguments.baseline not in arguments.norms:
+        raise UserError(
+            f"baseline: expected one of the norms, {' '.join(arguments.norms)}, got {arguments.baseline}; add it to "
+            "--norms"
+        )
     recipe = recipe_from(arguments)
     data = arguments.data
     reproducible = []
@@ -87,30 +100,41 @@ def main(argv: Sequence[str] | None = None) -> int:
             settings = {"seed": planned.seed, "held_out": arguments.held_out, "out": planned.path}
             settings["tensorboard"] = arguments.tensorboard
             check_arguments(planned.norm, data, recipe, **settings, resume=True)
-    options = ["--data", data, "--held-out", str(arguments.held_out), *hyperparameter_argv(arguments)]
     if config is not None:
         print_notes(config)
-        options += ["--config", arguments.config]
-    if arguments.recipe in RECIPES:  # a file may name another
-        options += ["--recipe", arguments.recipe]
-    if arguments.tensorboard:
-        options += ["--tensorboard", *([] if arguments.tensorboard is True else [arguments.tensorboard])]
     command = shlex.join(["python", "-m", "kerasnorm.compare", *argv, *reproducible])
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     say = _say_nothing if arguments.quiet else _say
-    counts = ((recipe.epochs, "epoch"), (arguments.seeds, "seed"))
-    size = ", ".join(f"{count} {what}{'s' if count > 1 else ''}" for count, what in counts)
-    title = f"Normalizations on {name}: recipe {recipe.name}, {size}"
+    title = f"Normalizations on {name}: recipe {recipe.name}, {_size(recipe.epochs, arguments.seeds)}"
+    options = _training_options(arguments, data)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, lock, BUSY):
             train_all(runs, engine_from(arguments, options, data, recipe, say), say)
-            write_study(runs, arguments.norms, title, out, command)
+            write_study(runs, arguments.norms, title, out, command, arguments.baseline)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; to continue, run the same command again") from None
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     print(f"{out / 'report.html'}: the same with plots and misclassified images")
     return 0
+
+
+def _training_options(arguments: argparse.Namespace, data: str) -> list[str]:
+    """What each training is told: options of kerasnorm.train."""
+    options = ["--data", data, "--held-out", str(arguments.held_out), *hyperparameter_argv(arguments)]
+    if arguments.config is not None:
+        options += ["--config", arguments.config]
+    if arguments.recipe in RECIPES:  # a file may name another
+        options += ["--recipe", arguments.recipe]
+    if arguments.tensorboard:
+        options += ["--tensorboard", *([] if arguments.tensorboard is True else [arguments.tensorboard])]
+    return options
+
+
+def _size(epochs: int, seeds: int) -> str:
+    return ", ".join(
+        f"{count} {what}{'s' if count > 1 else ''}" for count, what in ((epochs, "epoch"), (seeds, "seed"))
+    )
 
 
 def _say(line: str) -> None:

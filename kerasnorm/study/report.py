@@ -47,7 +47,12 @@ MOST_CLASSES_SHOWN = 20
 
 
 def write_study(
-    runs: Sequence[Run], norms: Sequence[str], title: str, out: Path, command: str | None = None
+    runs: Sequence[Run],
+    norms: Sequence[str],
+    title: str,
+    out: Path,
+    command: str | None = None,
+    baseline: str | None = None,
 ) -> None:
     """Write table.md, runs.csv, plots, confusion matrices, misclassified images and report.html.
 
@@ -57,6 +62,7 @@ def write_study(
         title: title of the report.
         out: the folder of the files; it is made if it is missing.
         command: the command that reproduces the study.
+        baseline: the norm that the others are compared with; None: every pair is compared.
 
     Raises:
         UserError: the folder or a file can't be written, or a file of a run is damaged.
@@ -67,8 +73,8 @@ def write_study(
         raise UserError(
             f"{out}: cannot make the directory: {error.strerror}; name another with --out"
         ) from error
-    found = summary(runs, norms)
-    results, differences = results_table(runs, norms), differences_table(runs, norms)
+    found = summary(runs, norms, baseline)
+    results, differences = results_table(runs, norms), differences_table(runs, norms, baseline)
     parts = ["\n".join(found), results.markdown(), *([differences.markdown()] if differences.rows else [])]
     write_text(out / "table.md", "\n\n".join(parts) + "\n")
     write_text(out / "runs.csv", table_csv(runs))

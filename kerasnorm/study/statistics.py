@@ -79,16 +79,22 @@ class Comparison:
         return self.corrected < 1 - CONFIDENCE
 
 
-def compare_pairs(values: Mapping[str, Sequence[float]]) -> list[Comparison]:
-    """Compare each pair of models.
+def compare_pairs(values: Mapping[str, Sequence[float]], baseline: str | None = None) -> list[Comparison]:
+    """Compare each pair of models, or each model with one baseline.
 
     Args:
         values: the results of each model by its name, one for each seed, in the same order of seeds.
+        baseline: the model that the others are compared with; None: every pair is compared.
 
     Raises:
-        UserError: the models differ in their number of seeds.
+        UserError: the models differ in their number of seeds, or the baseline is none of them.
     """
-    pairs = list(itertools.combinations(values, 2))
+    if baseline is None:
+        pairs = list(itertools.combinations(values, 2))
+    elif baseline in values:
+        pairs = [(name, baseline) for name in values if name != baseline]
+    else:
+        raise UserError(f"baseline: expected one of {', '.join(values)}, got {baseline}")
     differences = [paired_difference(values[first], values[second]) for first, second in pairs]
     corrected = holm([difference.p_value for difference in differences])
     return [

@@ -14,21 +14,26 @@ from kerasnorm.study.tables import accuracies, comparisons, p_text
 MOST_PAIRS = 4
 
 
-def summary(runs: Sequence[Run], norms: Sequence[str]) -> list[str]:
+def summary(runs: Sequence[Run], norms: Sequence[str], baseline: str | None = None) -> list[str]:
     """Return a few sentences: which norm is best, by how much, and whether that is more than chance.
 
     Args:
         runs: complete runs, the same seeds of each norm.
         norms: the norms.
+        baseline: the norm that the others are compared with; None: every pair is compared.
     """
     means = {norm: summarize(accuracies(runs, norm)).mean for norm in norms}
     ranked = sorted(norms, key=lambda norm: -means[norm])
     seeds = sum(run.norm == ranked[0] for run in runs)
     images = runs[0].config["data"]["test_images"]
-    found = comparisons(runs, norms)
+    found = comparisons(runs, norms, baseline)
     if len(norms) == 1:
         return [_one(runs, norms[0], seeds, images)]
-    return [_ranking(means, ranked, seeds, images), *_chance(found, ranked, means, seeds)]
+    ranking = _ranking(means, ranked, seeds, images)
+    if seeds < FEWEST_SEEDS:
+        question = "whether the norms differ by more than chance"
+        return [ranking, f"{_count(seeds)} can't tell {question}: it takes {FEWEST_SEEDS} or more."]
+    return [ranking, *(_chance(found, ranked, means) if baseline is None else _against(found, baseline))]
 
 
 def _one(runs: Sequence[Run], norm: str, seeds: int, images: int) -> str:
@@ -54,12 +59,22 @@ def _ranking(means: dict[str, float], ranked: Sequence[str], seeds: int, images:
     )
 
 
-def _chance(
-    found: Sequence[Comparison], ranked: Sequence[str], means: dict[str, float], seeds: int
-) -> list[str]:
-    if seeds < FEWEST_SEEDS:
-        question = "whether the norms differ by more than chance"
-        return [f"{_count(seeds)} can't tell {question}: it takes {FEWEST_SEEDS} or more."]
+def _against(found: Sequence[Comparison], baseline: str) -> list[str]:
+    differing = [one for one in found if one.more_than_chance]
+    above = [one.first for one in differing if one.difference.mean > 0]
+    below = [one.first for one in differing if one.difference.mean < 0]
+    texts = [
+        f"{_list(norms)} {'are' if len(norms) > 1 else 'is'} {where} {baseline} by more than chance"
+        for norms, where in ((above, "above"), (below, "below"))
+        if norms
+    ]
+    others = [one.first for one in found if not one.more_than_chance]
+    if others:
+        texts.append(f"{_list(others)} may differ from {baseline} by chance alone")
+    return [f"{text}." for text in texts]
+
+
+def _chance(found: Sequence[Comparison], ranked: Sequence[str], means: dict[str, float]) -> list[str]:
     lead = next(one for one in found if {one.first, one.second} == set(ranked[:2]))
     texts = []
     if means[ranked[0]] > means[ranked[1]]:

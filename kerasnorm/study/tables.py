@@ -57,9 +57,9 @@ def label(norm: str) -> str:
     return f"{norm}, {get_norm(norm).name}"
 
 
-def comparisons(runs: Sequence[Run], norms: Sequence[str]) -> list[Comparison]:
-    """Compare the test accuracies of each pair of norms, in percent."""
-    return compare_pairs({norm: accuracies(runs, norm) for norm in norms})
+def comparisons(runs: Sequence[Run], norms: Sequence[str], baseline: str | None = None) -> list[Comparison]:
+    """Compare the test accuracies of each pair of norms, or of each norm with the baseline, in percent."""
+    return compare_pairs({norm: accuracies(runs, norm) for norm in norms}, baseline)
 
 
 def results_table(runs: Sequence[Run], norms: Sequence[str]) -> Table:
@@ -76,8 +76,8 @@ def results_table(runs: Sequence[Run], norms: Sequence[str]) -> Table:
     return Table(columns, tuple((label(norm), *result_row(runs, norm)) for norm in norms))
 
 
-def differences_table(runs: Sequence[Run], norms: Sequence[str]) -> Table:
-    """Return a table with a row for each pair of norms."""
+def differences_table(runs: Sequence[Run], norms: Sequence[str], baseline: str | None = None) -> Table:
+    """Return a table with a row for each pair of norms, or for each norm but the baseline."""
     columns = (
         Column("pair", number=False),
         Column("difference of the means, points"),
@@ -95,7 +95,7 @@ def differences_table(runs: Sequence[Run], norms: Sequence[str]) -> Table:
             p_text(found.corrected),
             _verdict(found),
         )
-        for found in comparisons(runs, norms)
+        for found in comparisons(runs, norms, baseline)
     ]
     return Table(columns, tuple(rows))
 

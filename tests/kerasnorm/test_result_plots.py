@@ -5,7 +5,8 @@ import pytest
 from matplotlib.lines import Line2D
 
 from kerasnorm import plot_settings
-from kerasnorm.result_plots import plot_runs
+from kerasnorm.result_plots import plot_runs, plot_tradeoff
+from kerasnorm.study.statistics import summarize
 
 
 def y_of(line: Line2D) -> np.ndarray:
@@ -49,3 +50,35 @@ def test_settings_show_means_and_all_runs() -> None:
     assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "8"]
     with pytest.raises(ValueError, match="expected the same settings for each model"):
         plot_settings({"bn": {"2": [1.0]}, "gn": {"8": [1.0]}}, "", "")
+
+
+def test_a_tradeoff_has_a_named_point_for_each_model() -> None:
+    values = {
+        "bn": [99.1, 99.2, 99.3],
+        "gbn": [99.21, 99.2, 99.19],
+        "gn": [99.4],
+        "$x_{": [99.0, 99.2],
+        "fails": [11.0],
+    }
+    costs = {"bn": 0.05, "gbn": 0.05, "gn": 0.12, "$x_{": 0.08, "fails": 0.06}
+    figure = plot_tradeoff(values, costs, "latency, ms", "accuracy, %")
+    axes = figure.axes[0]
+    figure.savefig(BytesIO())
+    points = [np.asarray(line.get_xydata())[0].tolist() for line in axes.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(
+        sorted(points),
+        [(0.05, 99.2), (0.05, 99.2), (0.08, 99.1), (0.12, 99.4)],
+        rtol=1e-12,
+        atol=0,
+    )
+    bars = [y_of(line) for line in axes.lines if line.get_marker() != "o"]
+    np.testing.assert_allclose(bars[0], list(summarize(values["bn"]).interval), rtol=1e-12, atol=0)
+    assert len(bars) == 2  # one run or two have no interval
+    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert set(heights) == {"bn", "gbn", "gn", "$x_{"}
+    assert abs(heights["bn"] - heights["gbn"]) > 0.02  # their points are in one place
+    assert axes.get_xlabel() == "latency, ms\n(far below: fails 11.00)"
+    with pytest.raises(ValueError, match="got runs of bn and costs of gn"):
+        plot_tradeoff({"bn": [1.0]}, {"gn": 1.0}, "", "")
+    with pytest.raises(ValueError, match="got runs of no model and costs of none"):
+        plot_tradeoff({}, {}, "", "")

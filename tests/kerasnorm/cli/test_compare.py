@@ -25,6 +25,10 @@ Here = Callable[..., "tuple[int, str, str]"]
         ("--seeds 0", "seeds: expected 1 or more, got 0"),
         ("--norms bn bn", "norms: expected each once, got bn bn"),
         ("--norms xn", "argument --norms: invalid choice: 'xn'"),
+        (
+            "--norms bn gn --baseline ln",
+            "baseline: expected one of the norms, bn gn, got ln; add it to --norms",
+        ),
         ("--jobs 0", "jobs: expected 1 or more, got 0"),
         ("--engine dask --tensorboard", "tensorboard: expected none with --engine dask"),
         ("--epochs 0", "epochs: expected at least 1, got 0"),

@@ -115,6 +115,16 @@ def test_pairs_are_in_the_order_of_the_models() -> None:
     assert compare_pairs({"a": [1.0]}) == []
 
 
+def test_comparisons_with_a_baseline_are_corrected_for_their_own_number() -> None:
+    values = {"a": [1.0, 2.0, 3.0], "b": [1.1, 2.0, 3.1], "c": [9.0, 10.0, 11.2]}
+    found = compare_pairs(values, "b")
+    assert [(one.first, one.second) for one in found] == [("a", "b"), ("c", "b")]
+    p = [paired_difference(values[one.first], values["b"]).p_value for one in found]
+    np.testing.assert_allclose([one.corrected for one in found], [p[0], 2 * p[1]], rtol=1e-12, atol=0)
+    with pytest.raises(ValueError, match="baseline: expected one of a, b, c, got d"):
+        compare_pairs(values, "d")
+
+
 def test_empty_or_unequal_values_raise() -> None:
     with pytest.raises(ValueError, match="expected one value or more, got none"):
         summarize([])

@@ -8,10 +8,10 @@ from tests.kerasnorm.study.finished import finished
 BN, LN, GN = "bn (Batch Normalization)", "ln (Layer Normalization)", "gn (Group Normalization)"
 
 
-def found(folder: Path, **accuracies: tuple[float, ...]) -> list[str]:
+def found(folder: Path, baseline: str | None = None, /, **accuracies: tuple[float, ...]) -> list[str]:
     """The summary of a study with these accuracies."""
     runs = [finished(folder, norm, k, v) for norm, values in accuracies.items() for k, v in enumerate(values)]
-    return summary(runs, list(accuracies))
+    return summary(runs, list(accuracies), baseline)
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,16 @@ def test_pairs_that_differ_by_more_than_chance(tmp_path: Path) -> None:
         found(tmp_path / "all", bn=bn, ln=far, gn=gn)[-1]
         == "All 3 pairs of norms differ by more than chance."
     )
+
+
+def test_norms_are_compared_with_a_baseline(tmp_path: Path) -> None:
+    bn, noise = (0.98, 0.9807, 0.9796), (0.0001, -0.0001, 0.0)
+    shifted = {
+        norm: tuple(value + shift + more for value, more in zip(bn, noise, strict=True))
+        for norm, shift in {"gn": 0.005, "ws": 0.006, "none": -0.3, "ln": 0.0}.items()
+    }
+    assert found(tmp_path, "bn", bn=bn, **shifted)[1:] == [
+        "gn and ws are above bn by more than chance.",
+        "none is below bn by more than chance.",
+        "ln may differ from bn by chance alone.",
+    ]
