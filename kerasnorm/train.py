@@ -159,6 +159,12 @@ def check_arguments(
         )
     recipe = get_recipe(recipe).for_norm(norm)
     check_groups(norm, recipe.groups, recipe.filters)
+    if recipe.groups == recipe.filters:
+        raise UserError(
+            f"groups: expected fewer than filters={recipe.filters}, got {recipe.groups}; a group of one channel has "
+            "the mean beta, and the global average pooling after the last block would make all images the same: use "
+            "--norm in, which leaves the last normalization out"
+        )
     if not 0 <= seed < 2**31:
         raise UserError(f"seed: expected 0 to {2**31 - 1}, got {seed}")
     if held_out < 0:

@@ -406,6 +406,8 @@ def test_whatever_the_images_and_the_name_the_run_completes(
         ("--norm bn --data none.npz", "none.npz: expected a .npz file, found nothing of that name"),
         ("--norm bn --data digits --batch-size 2000", "batch_size: expected at most 1437"),
         ("--norm gn --data digits --groups 5", "groups: expected a divisor of filters=16"),
+        ("--norm gn --data digits --groups 16", "groups: expected fewer than filters=16, got 16"),
+        ("--norm ws --data digits --groups 16", "groups: expected fewer than filters=16, got 16"),
         ("--norm bn --data digits --blocks 9", "images of 42x42 pixels or more for 9 blocks, got 28x28"),
         (
             "--norm bn --data digits --out /dev/null",
