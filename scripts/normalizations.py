@@ -162,43 +162,42 @@ def results_table(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> str
 
 
 def report() -> None:
-    """Write tables and figures from the records, of the seeds that all norms have."""
-    results = RESULTS / FOLDER
-    results.mkdir(parents=True, exist_ok=True)
-    names = {norm: f"{norm}, {NORMS[norm].name}" for norm in NORMS}
+    """Write the tables and figures of the parts that are recorded; of the seeds, those that all norms have."""
+    (RESULTS / FOLDER).mkdir(parents=True, exist_ok=True)
     by_seed = [
         [Run(norm, seed, RECORDS / FOLDER / f"{norm}-mnist-{RECIPE}-seed{seed}") for norm in NORMS]
         for seed in range(SEEDS)
     ]
     runs = [run for of_seed in by_seed if all(run.complete for run in of_seed) for run in of_seed]
-    graphs = read_json(RECORD)["graphs"]
-    write_text(results / "table.md", results_table(runs, graphs) + "\n")
+    if runs and RECORD.exists():
+        report_seeds(runs, read_json(RECORD)["graphs"])
+    by_size = {
+        str(size): [
+            Run(norm, seed, RECORDS / folder(BATCH_FOLDER, str(size)) / f"{norm}-{SMALL}-{RECIPE}-seed{seed}")
+            for norm in NORMS
+            for seed in range(BATCH_SEEDS)
+        ]
+        for size in BATCH_SIZES
+    }
+    if all(run.complete for of_size in by_size.values() for run in of_size):
+        report_batch_sizes(by_size)
+
+
+def report_seeds(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> None:
+    """Write the table of results, and plot accuracy against latency."""
+    write_text(RESULTS / FOLDER / "table.md", results_table(runs, graphs) + "\n")
     latency = {norm: graphs[norm][f"batch {TIMED_BATCHES[0]}"]["median_ms"] for norm in NORMS}
     values = {norm: accuracies(runs, norm) for norm in NORMS}
     figure = plot_tradeoff(values, latency, "latency of the ONNX graph at batch 1, ms", "test accuracy, %")
-    write_whole(results / "accuracy-latency.png", partial(figure.savefig, dpi=144))
-    of_sizes = {
-        norm: {
-            str(size): accuracies(
-                [
-                    Run(
-                        norm,
-                        seed,
-                        RECORDS / folder(BATCH_FOLDER, str(size)) / f"{norm}-{SMALL}-{RECIPE}-seed{seed}",
-                    )
-                    for seed in range(BATCH_SEEDS)
-                ],
-                norm,
-            )
-            for size in BATCH_SIZES
-        }
-        for norm in NORMS
-    }
-    write_text(results / "batch-size.md", settings_table(of_sizes) + "\n")
-    figure = plot_settings(
-        {names[norm]: of_norm for norm, of_norm in of_sizes.items()}, "batch size", "test accuracy, %"
-    )
-    write_whole(results / "batch-size.png", partial(figure.savefig, dpi=144))
+    write_whole(RESULTS / FOLDER / "accuracy-latency.png", partial(figure.savefig, dpi=144))
+
+
+def report_batch_sizes(by_size: dict[str, list[Run]]) -> None:
+    """Write the table of batch sizes, and plot accuracy against them."""
+    values = {norm: {size: accuracies(runs, norm) for size, runs in by_size.items()} for norm in NORMS}
+    write_text(RESULTS / FOLDER / "batch-size.md", settings_table(values) + "\n")
+    figure = plot_settings(values, "batch size", "test accuracy, %")
+    write_whole(RESULTS / FOLDER / "batch-size.png", partial(figure.savefig, dpi=144))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -31,7 +31,8 @@ def write_page(page: Page, path: Path, *, single_file: bool = False) -> str:
     size = write_single_file(page, path) if single_file else write_folder(page, path)
     where = f"runtime from {page.connects_to}" if page.connects_to else "runtime included"
     see = "open it in a browser" if single_file else f"see it with: python -m http.server --directory {path}"
-    return f"{path}: {len(page.record['models'])} models, {size:,} bytes, {where}; {see}"
+    count = len(page.record["models"])
+    return f"{path}: {count} model{'s' if count > 1 else ''}, {size:,} bytes, {where}; {see}"
 
 
 def write_folder(page: Page, folder: Path) -> int:

@@ -29,7 +29,7 @@ def test_a_folder(page: Page, tmp_path: Path) -> None:
     names = {path.name for path in folder.iterdir()}
     assert names == {*page.data, *page.code, "index.html", "page.json"}
     assert re.fullmatch(
-        rf"{folder}: 1 models, [\d,]+ bytes, runtime from https://\S+; see it with: python -m http\.server --directory "
+        rf"{folder}: 1 model, [\d,]+ bytes, runtime from https://\S+; see it with: python -m http\.server --directory "
         rf"{folder}",
         line,
     )
