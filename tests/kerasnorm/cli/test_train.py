@@ -456,6 +456,7 @@ def test_a_full_disk(command: Command, tmp_path: Path, size: int, file: str, lef
         assert sorted(path.name for path in (tmp_path / "run").iterdir()) == FILES
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 def test_one_epoch_on_mnist_learns(command: Command, tmp_path: Path) -> None:
     done = command(
