@@ -41,4 +41,4 @@ def test_random_models_are_of_both_kinds() -> None:
         reports.append(speed_report(speed_up(draw.build(), draw.parts)))
     in_parts = [report.parts > 1 for report in reports]
     assert min(sum(in_parts), len(reports) - sum(in_parts)) >= 5
-    assert sum(any(layer.fast for layer in report.layers) for report in reports) >= _DEFAULT // 2
+    assert sum(any(layer.fast for layer in report.layers) for report in reports) >= 10
