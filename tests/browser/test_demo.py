@@ -50,7 +50,7 @@ def test_the_statistics_of_each_normalization(open_page: Opener, demo_page: str)
     assert "running" in tab.get_by_role("table", name="Statistics of bn").inner_text()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark"), (320, "light")])
 def test_the_demo_looks_right(open_page: Opener, demo_page: str, width: int, scheme: str) -> None:
     """Nothing sticks out; the pictures in build/browser are for people to look at."""
     tab = open_page(demo_page, viewport={"width": width, "height": 900}, color_scheme=scheme)
