@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+import kerasnorm.normalizations  # noqa: F401  # rms and frn have no stock form, and a model may have their layers
 from export.errors import UserError
 from export.load import load_model
 from kerasnorm.norms import Norm, get_norm

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -15,6 +17,16 @@ def test_what_a_run_is(tmp_path: Path) -> None:
     assert run.pixel_mean == (255 * 0.1307,)
     assert [name for name, _ in named([run])] == ["gn"]
     assert [name for name, _ in named([run, run])] == ["first", "first"]
+
+
+def test_layers_of_kerasnorm_are_read_in_a_new_process(tmp_path: Path) -> None:
+    paths = [str(write_run(tmp_path / norm, norm)) for norm in ("rms", "frn")]
+    program = (
+        "import sys; from pathlib import Path; from kerasnorm.demo.runs import read_run\n"
+        "print(*[read_run(Path(path)).norm.key for path in sys.argv[1:]])"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *paths], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["rms", "frn"]), done.stderr
 
 
 def test_what_is_no_run(tmp_path: Path) -> None:
