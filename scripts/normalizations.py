@@ -68,7 +68,7 @@ def run_part(part: str) -> None:
 
 
 def measure_graphs() -> dict[str, Any]:
-    """Export the networks of seed 0, compare them with Keras on all test images, and time them in turns.
+    """Export the networks of seed 0, compare them with Keras on all test images, and time them in turns on one core.
 
     Raises:
         UserError: a run is missing.
@@ -92,14 +92,15 @@ def measure_graphs() -> dict[str, Any]:
             file = Path(temporary) / f"{norm}.onnx"
             exported = export_model(model, file, data=[x_test], source="MNIST test images")
             keras_classes = model.predict(x_test, batch_size=500, verbose=0).argmax(1)
-            sessions[norm] = open_session(file)
+            regular = [one for one in exported.parity.differences if one.data.startswith("batch")]
+            sessions[norm] = open_session(file, threads=1)
             (key,) = (value.name for value in sessions[norm].get_inputs())
             classes = sessions[norm].run(None, {key: x_test.astype(np.float32)})[0].argmax(1)
             graphs[norm] = {
                 "nodes": len(exported.conversion.proto.graph.node),
                 "bytes": file.stat().st_size,
-                "max_abs": exported.parity.max_abs,
-                "keras_error": exported.parity.own_error,
+                "max_error": max(one.max_abs for one in regular),
+                "keras_error": max(one.keras_error for one in regular),
                 "classes_that_differ": int((classes != keras_classes).sum()),
             }
     for batch in TIMED_BATCHES:
@@ -132,7 +133,7 @@ def seconds_of_an_epoch(runs: Sequence[Run], norm: str) -> float:
 def results_table(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> str:
     """Return accuracy, difference to the baseline, cost of training and of the graph, with a row for each norm."""
     titles = [
-        *("norm", "test accuracy, %", "95 % interval", f"minus {BASELINE}, points", "p, corrected"),
+        *("norm", "test accuracy, %", "95 % interval (range)", f"minus {BASELINE}, points", "p, corrected"),
         *(
             "s per epoch, one core",
             "ONNX nodes",
@@ -147,7 +148,9 @@ def results_table(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> str
     for norm in sorted(NORMS, key=lambda norm: -means[norm].mean):
         mean, graph = means[norm], graphs[norm]
         low, high = mean.interval
-        cells = [f"{mean.mean:.2f} ± {mean.deviation:.2f}", f"{low:.2f} to {high:.2f}", "", ""]
+        # Where some seeds fail and others don't, the interval of the t-distribution means nothing.
+        interval = f"{low:.2f} to {high:.2f}" if high <= 100 else f"({mean.low:.2f} to {mean.high:.2f})"
+        cells = [f"{mean.mean:.2f} ± {mean.deviation:.2f}", interval, "", ""]
         if norm in found:
             difference = f"{found[norm].difference.mean:+.2f}"
             cells[2] = f"**{difference}**" if found[norm].more_than_chance else difference
@@ -156,7 +159,7 @@ def results_table(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> str
         for batch in TIMED_BATCHES:
             speed = graph[f"batch {batch}"]
             cells.append(f"{speed['median_ms']:.3f} ({speed['ratio']:.2f}x)")
-        cells.append(f"{graph['max_abs']:.0e} ({graph['keras_error']:.0e})")
+        cells.append(f"{graph['max_error']:.0e} ({graph['keras_error']:.0e})")
         lines.append(f"| {norm}, {NORMS[norm].name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -65,6 +65,17 @@ class Findings:
         tolerance = self.tolerance if tensor[1] == OUTPUT else Tolerance()
         deviation.add(got, t, k, self.truths[tensor, kind], tolerance)
 
+    def add_sums(self, tensor: Tensor, kind: str, got: np.ndarray, in_float64: np.ndarray) -> float:
+        """Add a batch of an output with the graph's sums in float32 and in float64; return how far they are apart."""
+        truth = self.truths.get((tensor, kind))
+        if truth is None or got.dtype.kind != "f" or got.shape != in_float64.shape:
+            return 0.0
+        finite = np.isfinite(got) & np.isfinite(in_float64)
+        differences = np.abs(got[finite].astype(np.float64) - in_float64[finite])
+        error = float(np.max(differences, initial=0))
+        truth.sums_error = max(truth.sums_error, error)
+        return error
+
     def refuse_what_needs_float64(self, model: str) -> None:
         """Check that float32 can compute what a float64 model computes.
 
