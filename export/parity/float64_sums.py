@@ -27,7 +27,8 @@ MANY = 1000
 def with_float64_sums(model: onnx.ModelProto) -> Iterator[bool]:
     """Have a graph calculate sums of many float32 numbers in float64, until the context ends.
 
-    These are reductions, global poolings and normalizations. Each result is rounded to float32. The model is not copied.
+    These are reductions, global poolings and normalizations. Each result is rounded to float32. The model is not
+    copied.
 
     Yields:
         Whether there are any.
