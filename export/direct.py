@@ -15,6 +15,7 @@ from export.errors import OpsetTooLow, UserError
 from export.layout import graph_shape, is_nchw
 from export.lower import lower_model
 from export.lowerings import DEFAULT
+from export.onnx_graph import insert_node
 from export.passes.cleanup import cleanup_pass
 from export.passes.drop_lengths import DropLengthsPass
 from export.passes.fold_affine import FoldAffinePass
@@ -103,7 +104,7 @@ def _convert(model: keras.Model, options: Options, layerwise: bool, opset: int) 
 
 def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldReport:
     report = FoldReport()
-    outputs = [(value.type, value.shape) for value in model.graph.outputs]
+    outputs = [(value.name, value.type, value.shape) for value in model.graph.outputs]
     if not layerwise:
         RemoveUnusedNodesPass()(model)  # a mask that no layer takes must not keep a fold from its neighbour
     if options.fold and not layerwise:
@@ -114,8 +115,12 @@ def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldRepor
         SimplifyLayoutPass()(model)
         PadIntoWindowPass()(model)
         cleanup_pass()(model)
-    for value, (kind, shape) in zip(model.graph.outputs, outputs, strict=True):
-        value.type, value.shape = kind, shape  # lost where an output was merged with an equal value
+    for index, (name, kind, shape) in enumerate(outputs):
+        value = model.graph.outputs[index]
+        if value.name != name:  # the output was merged with an equal value, which may be another output
+            value = insert_node(model.graph, "Identity", [value], {}, name=name)
+            model.graph.outputs[index] = value
+        value.type, value.shape = kind, shape
     for node in model.graph.all_nodes():
         for value in node.outputs:  # without types, the shapes that the passes used can't be written
             if not value.is_graph_output():

@@ -76,6 +76,7 @@ def converted(
     parity = check_parity(model, conversion, chosen, atol=atol, rtol=rtol, data=sizes)
     assert parity.passed, parity.table()
     assert len({d.data for d in parity.differences}) >= 3
+    assert [value.name for value in conversion.proto.graph.output] == conversion.outputs
     return conversion
 
 

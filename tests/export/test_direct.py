@@ -32,6 +32,16 @@ def test_output_that_is_an_input_or_occurs_twice() -> None:
     converted(randomize(keras.Model(x, [y, L.Dropout(0.1)(y), L.Identity(name="same")(x)])))
 
 
+def test_outputs_that_become_equal_keep_their_names() -> None:
+    x = keras.Input((6, 6, 3), name="x")
+    y = L.Conv2D(4, 3)(x)
+    conversion = converted(
+        randomize(keras.Model(x, {"one": L.Identity()(y), "two": y, "three": L.ReLU()(y)}))
+    )
+    assert [value.name for value in conversion.model.graph.output] == ["one", "three", "two"]
+    assert kinds(conversion).count("Transpose") <= 3
+
+
 @pytest.mark.parametrize("raw", [False, True])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_input_layout_and_raw_pixels(channels: int, raw: bool) -> None:
