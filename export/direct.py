@@ -104,7 +104,7 @@ def _convert(model: keras.Model, options: Options, layerwise: bool, opset: int) 
 
 def _run_passes(model: ir.Model, options: Options, layerwise: bool) -> FoldReport:
     report = FoldReport()
-    outputs = [(value.name, value.type, value.shape) for value in model.graph.outputs]
+    outputs = [(str(value.name), value.type, value.shape) for value in model.graph.outputs]
     if not layerwise:
         RemoveUnusedNodesPass()(model)  # a mask that no layer takes must not keep a fold from its neighbour
     if options.fold and not layerwise:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -68,14 +69,57 @@ def plot_settings(
     Raises:
         UserError: there is no model, or the settings of the models differ.
     """
+    figure = Figure(figsize=SIZE, layout="constrained")
+    axes = figure.subplots()
+    _draw_settings(axes, values)
+    label_axes(axes, xlabel, label)
+    axes.set_title(wrap(title, SIZE[0]))
+    add_legend(figure)
+    return set_literal(figure)
+
+
+def plot_settings_apart(
+    panels: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]], xlabel: str, label: str
+) -> Figure:
+    """Plot one metric of many models at a few settings, as `plot_settings` does: one panel below the other.
+
+    Args:
+        panels: for each panel's title, the values of its models.
+        xlabel: what the settings are.
+        label: label of the vertical axes. Each panel has the range of its own models.
+
+    Raises:
+        UserError: there is no panel, a panel has no model, or the settings of the models differ.
+    """
+    every = {name: of_model for values in panels.values() for name, of_model in values.items()}
+    if not panels or not all(panels.values()):
+        raise UserError(
+            f"plot_settings_apart: expected one model or more in each panel, got {dict(panels) or 'none'}"
+        )
+    _check_settings(every)
+    figure = Figure(figsize=(SIZE[0], 0.4 + 2.3 * len(panels)), layout="constrained")
+    for axes, (title, values) in zip(
+        figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels.items(), strict=True
+    ):
+        _draw_settings(axes, values)
+        label_axes(axes, "", label)
+        axes.set_title(wrap(title, SIZE[0]), fontsize="medium")
+        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.axes[-1].set_xlabel(shorten(xlabel, 60))
+    return set_literal(figure)
+
+
+def _check_settings(values: Mapping[str, Mapping[str, Sequence[float]]]) -> tuple[str, ...]:
     settings = {name: tuple(of_model) for name, of_model in values.items()}
     if len(set(settings.values())) != 1 or not all(settings.values()):
         raise UserError(
             f"plot_settings: expected the same settings for each model, got {settings or 'no model'}"
         )
-    names = next(iter(settings.values()))
-    figure = Figure(figsize=SIZE, layout="constrained")
-    axes = figure.subplots()
+    return next(iter(settings.values()))
+
+
+def _draw_settings(axes: Axes, values: Mapping[str, Mapping[str, Sequence[float]]]) -> None:
+    names = _check_settings(values)
     # Shift the models, so that the dots of one do not hide those of another.
     step = min(0.12, 0.8 / len(values))
     shifts = step * (np.arange(len(values)) - (len(values) - 1) / 2)
@@ -88,10 +132,6 @@ def plot_settings(
         for position, runs in zip(positions, of_model.values(), strict=True):
             axes.plot([position] * len(runs), runs, "o", color=color, markersize=5)
     axes.set_xticks(range(len(names)), [drawable(shorten(name, 20)) for name in names])
-    label_axes(axes, xlabel, label)
-    axes.set_title(wrap(title, SIZE[0]))
-    add_legend(figure)
-    return set_literal(figure)
 
 
 def plot_tradeoff(

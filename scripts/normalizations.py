@@ -32,7 +32,7 @@ from export.timing import time_calls
 from kerasnorm.data import load_data
 from kerasnorm.history import read_history
 from kerasnorm.norms import NORMS
-from kerasnorm.result_plots import plot_settings, plot_tradeoff
+from kerasnorm.result_plots import plot_settings_apart, plot_tradeoff
 from kerasnorm.rundir import MODEL, read_json
 from kerasnorm.speed import available_cores
 from kerasnorm.study.plan import Run
@@ -46,6 +46,13 @@ BASELINE = "bn"
 FOLDER, BATCH_FOLDER = "normalizations", "normalizations-batch"
 RECORD = ROOT / "results/bench/normalizations.json"
 TIMED_BATCHES, ROUNDS, SECONDS = (1, 32), 5, 11.0  # a latency is the median of the rounds' medians
+# The panels of the plot of batch sizes.
+PANELS = {
+    "Statistics of the batch": ("bn", "gbn", "brn"),
+    "Statistics of an image": ("ln", "gn", "ws", "rms"),
+    "Statistics of each channel of an image": ("in", "frn"),
+    "No statistics": ("none", "dyt"),
+}
 PARTS = ("seeds", "batch-size", "graphs")
 
 
@@ -199,7 +206,8 @@ def report_batch_sizes(by_size: dict[str, list[Run]]) -> None:
     """Write the table of batch sizes, and plot accuracy against them."""
     values = {norm: {size: accuracies(runs, norm) for size, runs in by_size.items()} for norm in NORMS}
     write_text(RESULTS / FOLDER / "batch-size.md", settings_table(values) + "\n")
-    figure = plot_settings(values, "batch size", "test accuracy, %")
+    panels = {title: {norm: values[norm] for norm in norms} for title, norms in PANELS.items()}
+    figure = plot_settings_apart(panels, "batch size", "test accuracy, %")
     write_whole(RESULTS / FOLDER / "batch-size.png", partial(figure.savefig, dpi=144))
 
 

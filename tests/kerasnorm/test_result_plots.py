@@ -5,7 +5,7 @@ import pytest
 from matplotlib.lines import Line2D
 
 from kerasnorm import plot_settings
-from kerasnorm.result_plots import plot_runs, plot_tradeoff
+from kerasnorm.result_plots import plot_runs, plot_settings_apart, plot_tradeoff
 from kerasnorm.study.statistics import summarize
 
 
@@ -50,6 +50,27 @@ def test_settings_show_means_and_all_runs() -> None:
     assert [text.get_text() for text in axes.get_xticklabels()] == ["2", "8"]
     with pytest.raises(ValueError, match="expected the same settings for each model"):
         plot_settings({"bn": {"2": [1.0]}, "gn": {"8": [1.0]}}, "", "")
+
+
+def test_panels_have_their_own_models_and_ranges() -> None:
+    near, far = {"2": [96.0, 97.0], "8": [98.0]}, {"2": [11.0], "8": [20.0]}
+    figure = plot_settings_apart(
+        {"first": {"bn": near, "gn": near}, "second": {"dyt": far}}, "batch size", "%"
+    )
+    figure.savefig(BytesIO())
+    first, second = figure.axes
+    assert (first.get_title(), second.get_title(), second.get_xlabel()) == ("first", "second", "batch size")
+    legend = first.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["bn", "gn"]
+    np.testing.assert_allclose(y_of(first.lines[0]), [96.5, 98])
+    assert first.get_ylim()[0] > 90 > second.get_ylim()[1]
+    with pytest.raises(ValueError, match="plot_settings: expected the same settings for each model"):
+        plot_settings_apart({"first": {"bn": near}, "second": {"dyt": {"2": [11.0]}}}, "", "")
+    with pytest.raises(ValueError, match="expected one model or more in each panel, got none"):
+        plot_settings_apart({}, "", "")
+    with pytest.raises(ValueError, match="expected one model or more in each panel, got {'first'"):
+        plot_settings_apart({"first": {}}, "", "")
 
 
 def test_a_tradeoff_has_a_named_point_for_each_model() -> None:
