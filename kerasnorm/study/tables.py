@@ -89,7 +89,7 @@ def differences_table(runs: Sequence[Run], norms: Sequence[str], baseline: str |
     rows = [
         (
             f"{found.first} - {found.second}",
-            f"{found.difference.mean:+.3f}",
+            f"{round(found.difference.mean, 3) + 0.0:+.3f}",  # no -0.000
             _interval(found.difference.interval, "+.3f"),
             p_text(found.difference.p_value),
             p_text(found.corrected),

@@ -43,6 +43,16 @@ def test_one_seed_has_no_verdict(tmp_path: Path) -> None:
     assert differences.endswith("| bn - gn | -0.800 | | | | needs 3 seeds |")
 
 
+def test_a_difference_of_almost_0_has_no_minus(tmp_path: Path) -> None:
+    runs = [
+        finished(tmp_path, "bn", 0, 0.9930000001),
+        finished(tmp_path, "gn", 0, 0.993),
+        finished(tmp_path, "ln", 0, 0.993),
+    ]
+    rows = differences_table(runs, ["gn", "bn", "ln"], "bn").rows
+    assert [row[1] for row in rows] == ["+0.000", "+0.000"]
+
+
 def test_two_seeds_have_a_deviation_but_no_interval(tmp_path: Path) -> None:
     runs = [finished(tmp_path, norm, seed, 0.99 + 0.002 * seed) for norm in ("bn", "gn") for seed in range(2)]
     results, differences = both(runs)
