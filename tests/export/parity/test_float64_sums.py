@@ -44,6 +44,8 @@ def graph(
         graph("ReduceMean", 18, 2),
         graph("ReduceSum", 17, 2, keepdims=0),
         graph("ReduceL2", 17, axes=[1], keepdims=0),
+        graph("ReduceSumSquare", 18, 2),
+        graph("ReduceLogSumExp", 18, 2, keepdims=0),
         graph("GlobalAveragePool", 17),
         graph("GlobalAveragePool", 18),
         graph("InstanceNormalization", 17, 3, epsilon=1e-3),
