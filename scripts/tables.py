@@ -57,6 +57,10 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
         "differences": partial(recipe_differences, "notebook"),
         "differences-documented": partial(recipe_differences, "documented"),
     },
+    "docs/study/normalizations.md": {
+        "normalizations": partial(written_table, "study/normalizations/table.md"),
+        "normalizations-batch-size": partial(written_table, "study/normalizations/batch-size.md"),
+    },
     "docs/study/penalties.md": {"penalties": partial(written_table, "study/penalties/table.md")},
     "docs/study/batch-size.md": {"batch-size": partial(written_table, "study/batch-size/table.md")},
     "docs/study/cluster.md": {"cluster cost": cluster_cost},
