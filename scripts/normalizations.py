@@ -1,9 +1,9 @@
 """All normalizations on MNIST, with one recipe and one penalty: train the missing runs, time the graphs, write tables.
 
-usage: KERASNORM_DATA=FOLDER python scripts/normalizations.py [PART ...]     (default: all parts, about three hours)
+usage: KERASNORM_DATA=FOLDER python scripts/normalizations.py [PART ...]     (default: all parts, an hour and a half)
        python scripts/normalizations.py --report                             (from the records alone)
 
-The parts: `seeds` (five seeds of each), `batch-size` (four batch sizes on a part of the data), `graphs` (size, parity
+The parts: `seeds` (three seeds of each), `batch-size` (four batch sizes on a part of the data), `graphs` (size, parity
 and latency of the exported networks of seed 0; run nothing else at the same time).
 
 Run directories are in runs/, their records in results/runs/ and results/bench/normalizations.json, tables and figures
@@ -41,7 +41,7 @@ from kerasnorm.study.tables import accuracies, comparisons, p_text
 
 # One penalty for all: the L2 factor that the reference gives to bn and ln. Its L1 factor is for bn and gn alone.
 PENALTY = ["--l1", "0", "--l2", "0.0005"]
-RECIPE, EPOCHS, SEEDS, BATCH_SEEDS = "documented", 12, 5, 2
+RECIPE, EPOCHS, SEEDS, BATCH_SEEDS = "documented", 12, 3, 2
 BASELINE = "bn"
 FOLDER, BATCH_FOLDER = "normalizations", "normalizations-batch"
 RECORD = ROOT / "results/bench/normalizations.json"
