@@ -34,7 +34,8 @@ def load_in_a_new_process(path: Path) -> list[list[str]]:
     return [line.split() for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("suffix", [".keras", pytest.param(".h5", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_keras_2_package_is_not_imported_for_a_model_of_keras_3(suffix: str, tmp_path: Path) -> None:
     functional((4,), keras.layers.Dense(3)).save(tmp_path / f"model{suffix}")
     assert load_in_a_new_process(tmp_path / f"model{suffix}") == [[], ["InputLayer", "Dense"]]

@@ -51,7 +51,7 @@ OPTIONS = {
     "kerasnorm.compare": {
         *HYPERPARAMETERS,
         *DATA,
-        *("--norms", "--seeds", "--runs", "--out", "--jobs", "--quiet"),
+        *("--norms", "--baseline", "--seeds", "--runs", "--out", "--jobs", "--quiet"),
         *("--engine", "--scheduler", "--cores", "--resources", "--worker-timeout", "--shared-runs"),
     },
     "kerasnorm": GENERAL,

@@ -31,6 +31,7 @@ def train_digits(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     return partial(train, data="digits", export=False, verbose=0)
 
 
+@pytest.mark.slow
 def test_a_plain_fit_trains_as_train_does(train_digits: Callable[..., Path], tmp_path: Path) -> None:
     recipe = Recipe(epochs=1, dropout=0.0, batch_size=200)
     trained = keras.models.load_model(

@@ -215,6 +215,7 @@ print(keras.backend.backend())
 """
 
 
+@pytest.mark.slow
 def test_another_backend() -> None:
     pytest.importorskip("jax")
     done = subprocess.run(

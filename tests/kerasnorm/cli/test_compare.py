@@ -131,7 +131,8 @@ def test_an_interrupted_study_is_continued(here: Here, tmp_path: Path) -> None:
     assert (out / "table.md").read_text() in output
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
 def test_a_stopped_study_stops_its_trainings(tmp_path: Path, how: signal.Signals) -> None:
     """The signal goes to the study alone, not to its process group as a terminal's Ctrl-C does."""
     options = ("--norms", "bn", "gn", "--seeds", "1", "--data", "digits", "--epochs", "200", "--jobs", "2")

@@ -18,7 +18,7 @@ def test_a_page_of_one_run(demo: Callable[..., Any], tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", "ln")
     code, output, errors = demo(run, "-o", tmp_path / "page", "--data", "digits")
     assert code == 0
-    assert "1 models" in output
+    assert "1 model," in output
     assert "note: the images of digits have another shape than the runs take" in errors
     assert (tmp_path / "page/activations.js").exists()
 

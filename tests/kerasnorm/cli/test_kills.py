@@ -24,7 +24,6 @@ WRITES = [
 ]
 KILLS = [(name, moment, count) for name, count in WRITES for moment in ("half", "before", "after")]
 KILLS += [("removed", "after", 1)]
-BY_DEFAULT = [(HISTORY, "after", 2)]
 # fmt: off
 OPTIONS = (
     "--norm", "bn", "--data", "tiny.npz", "--epochs", "3", "--step-size", "1", "--batch-size", "16", "--filters", "4",
@@ -36,7 +35,6 @@ OPTIONS = (
 def test_every_file_of_a_run_is_among_the_kills() -> None:
     assert len(set(KILLS)) == 46
     assert {name for name, _ in WRITES} == set(rundir.FILES)
-    assert set(BY_DEFAULT) < set(KILLS)
 
 
 def run(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
@@ -66,10 +64,8 @@ def rows(path: Path) -> list[dict[str, str]]:
         return [{**row, "seconds": ""} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize(
-    ("name", "moment", "count"),
-    [pytest.param(*kill, marks=[] if kill in BY_DEFAULT else pytest.mark.slow) for kill in KILLS],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "moment", "count"), KILLS)
 def test_a_killed_run_is_resumed_to_the_same_bits(folder: Path, name: str, moment: str, count: int) -> None:
     out = folder / f"{name}-{moment}-{count}"
     killer = Path(__file__).with_name("killed.py")

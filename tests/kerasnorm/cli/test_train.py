@@ -428,14 +428,12 @@ def test_wrong_use_ends_with_one_line_and_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("size", "file", "left"),
     [
         (60_000, "checkpoint.npz", ["config.json", "history.csv"]),
-        pytest.param(
-            *(130_000, "model.keras", ["checkpoint.npz", "config.json", "history.csv"]),
-            marks=pytest.mark.slow,
-        ),
+        (130_000, "model.keras", ["checkpoint.npz", "config.json", "history.csv"]),
     ],
 )
 def test_a_full_disk(command: Command, tmp_path: Path, size: int, file: str, left: list[str]) -> None:

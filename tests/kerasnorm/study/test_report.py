@@ -115,7 +115,7 @@ def test_ten_norms_with_five_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     ]
     write_study(runs, norms, "study", tmp_path / "out")
     page = (tmp_path / "out/report.html").read_text()
-    assert "<summary>All 45 pairs</summary>" in page
+    assert "<summary>All 45 differences</summary>" in page
     assert re.search(
         r"\d+ of 45 pairs of norms differ by more than chance; n0 is above \d of the 9 others", page
     )
