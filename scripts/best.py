@@ -13,13 +13,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from recorded_runs import RECORDS, RESULTS, RUNS, compare, folder, run_interruptibly, wanted
+from markdown_tables import markdown_table
+from recorded_runs import RESULTS, RUNS, compare, folder, recorded, run_interruptibly, wanted
 
 from export.files import write_text
 from export.infer import Classifier
 from kerasnorm.data import load_data
 from kerasnorm.speed import available_cores
-from kerasnorm.study.plan import Run
 
 HELD_OUT = 5000
 DATA = f"mnist-held-out-{HELD_OUT}"
@@ -131,11 +131,11 @@ def onnx_table() -> str:
     This needs the run directories themselves.
     """
     data = load_data("mnist")
-    lines = [
-        "| run | test accuracy, Keras, % | ONNX, % | images classified otherwise | largest difference |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    probabilities = []
+    titles = (
+        *("run", "test accuracy, Keras, %:", "ONNX, %:", "images classified otherwise:"),
+        "largest difference:",
+    )
+    probabilities, rows = [], []
     for path in sorted(RUNS.glob("*-mnist-best-seed*")):
         if not (path / "model.onnx").exists():
             continue
@@ -144,7 +144,7 @@ def onnx_table() -> str:
         got = Classifier(path / "model.onnx").predict(data.x_test)
         keras_share, onnx_share = (percent_right(one, data.y_test) for one in (expected, got))
         otherwise, largest = int((expected.argmax(1) != got.argmax(1)).sum()), np.abs(expected - got).max()
-        lines.append(f"| {path.name} | {keras_share:.2f} | {onnx_share:.2f} | {otherwise} | {largest:.0e} |")
+        rows.append((path.name, f"{keras_share:.2f}", f"{onnx_share:.2f}", otherwise, f"{largest:.0e}"))
         probabilities.append(got)
     if not probabilities:
         sys.exit(
@@ -152,13 +152,12 @@ def onnx_table() -> str:
         )
     wrong = np.sum([one.argmax(1) != data.y_test for one in probabilities], axis=0)
     count = len(probabilities)
-    lines += [
-        "",
+    return (
+        f"{markdown_table(titles, rows)}\n\n"
         f"Of {len(data.y_test):,} test images {(wrong == count).sum()} are wrong in all {count} runs, "
         f"{(wrong > count / 2).sum()} in more than half, {(wrong > 0).sum()} in at least one. The mean of the "
-        f"{count} runs' probabilities gets {percent_right(np.mean(probabilities, axis=0), data.y_test):.2f} %.",
-    ]
-    return "\n".join(lines)
+        f"{count} runs' probabilities gets {percent_right(np.mean(probabilities, axis=0), data.y_test):.2f} %."
+    )
 
 
 def percent_right(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -168,18 +167,18 @@ def percent_right(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 def records(name: str, norm: str) -> list[dict[str, Any]]:
     """Return metrics.json of the complete runs of a setting, by seed."""
-    runs = [Run(norm, seed, RECORDS / name / f"{norm}-{DATA}-best-seed{seed}") for seed in range(SEEDS)]
+    runs = [recorded(norm, DATA, "best", seed, name) for seed in range(SEEDS)]
     return [run.metrics for run in runs if run.complete]
 
 
 def table(part: str) -> str:
     """Return a row for each trial or ablation and norm: its changes, and its results on the held-out images."""
     settings = TRIALS if part == "tuning" else ABLATIONS
-    lines = [
-        f"| {'trial' if part == 'tuning' else 'recipe'} | norm | changes | accuracy, % | each seed | cross-entropy "
-        "| train cross-entropy |",
-        "| --- | --- | --- | ---: | ---: | ---: | ---: |",
-    ]
+    titles = (
+        *("trial" if part == "tuning" else "recipe", "norm", "changes", "accuracy, %:", "each seed:"),
+        *("cross-entropy:", "train cross-entropy:"),
+    )
+    rows = []
     for name, changes in settings.items():
         shown = {key: value for key, value in changes.items() if (key, value) != ("epochs", ABLATION_EPOCHS)}
         for norm in TRIAL_NORMS.get(name, ("bn",)):
@@ -191,26 +190,22 @@ def table(part: str) -> str:
                 for key in ("test_accuracy", "test_cross_entropy", "train_cross_entropy")
             )
             each = ", ".join(f"{100 * one['test_accuracy']:.2f}" for one in runs)
-            lines.append(
-                f"| {name} | {norm} | {' '.join(argv(shown)) or 'nothing'} | {100 * accuracy:.2f} "
-                f"| {each} | {loss:.4f} | {train:.4f} |"
-            )
-    return "\n".join(lines)
+            changed = " ".join(argv(shown)) or "nothing"
+            rows.append((name, norm, changed, f"{100 * accuracy:.2f}", each, f"{loss:.4f}", f"{train:.4f}"))
+    return markdown_table(titles, rows)
 
 
 def growth_table() -> str:
     """Return the held-out accuracy of bn by epochs and minutes."""
-    lines = [
-        "| epochs | minutes | accuracy, % | cross-entropy | train cross-entropy |",
-        "| ---: | ---: | ---: | ---: | ---: |",
-    ]
+    rows = []
     for epochs in GROWTH_EPOCHS:
         for one in records(folder("growth", str(epochs)), "bn"):
-            lines.append(
-                f"| {epochs} | {one['seconds'] / 60:.1f} | {100 * one['test_accuracy']:.2f} "
-                f"| {one['test_cross_entropy']:.4f} | {one['train_cross_entropy']:.4f} |"
-            )
-    return "\n".join(lines)
+            minutes, accuracy = f"{one['seconds'] / 60:.1f}", f"{100 * one['test_accuracy']:.2f}"
+            losses = (f"{one[key]:.4f}" for key in ("test_cross_entropy", "train_cross_entropy"))
+            rows.append((epochs, minutes, accuracy, *losses))
+    return markdown_table(
+        ("epochs:", "minutes:", "accuracy, %:", "cross-entropy:", "train cross-entropy:"), rows
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from recorded_runs import RECORDS, RESULTS, ROOT, RUNS, compare, folder, run_interruptibly, wanted
+from markdown_tables import markdown_table
+from recorded_runs import RESULTS, ROOT, RUNS, compare, folder, recorded, run_interruptibly, wanted
 from study import BATCH_EPOCHS, BATCH_SIZES, SMALL, settings_table, write_small_mnist
 
 from export.command import import_tensorflow_quietly
@@ -37,7 +38,7 @@ from kerasnorm.rundir import MODEL, read_json
 from kerasnorm.speed import available_cores
 from kerasnorm.study.plan import Run
 from kerasnorm.study.statistics import summarize
-from kerasnorm.study.tables import accuracies, comparisons, p_text
+from kerasnorm.study.tables import accuracies, comparisons, label, p_text, with_deviation
 
 # One penalty for all: the L2 factor that the reference gives to bn and ln. Its L1 factor is for bn and gn alone.
 PENALTY = ["--l1", "0", "--l2", "0.0005"]
@@ -140,16 +141,11 @@ def seconds_of_an_epoch(runs: Sequence[Run], norm: str) -> float:
 def results_table(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> str:
     """Return accuracy, difference to the baseline, cost of training and of the graph, with a row for each norm."""
     titles = [
-        *("norm", "test accuracy, %", "95 % interval (range)", f"minus {BASELINE}, points", "p, corrected"),
-        *(
-            "s per epoch, one core",
-            "ONNX nodes",
-            "batch 1, ms",
-            "batch 32, ms",
-            "parity: error (Keras' float32)",
-        ),
+        *("norm", "test accuracy, %:", "95 % interval (range):", f"minus {BASELINE}, points:"),
+        *("p, corrected:", "s per epoch, one core:", "ONNX nodes:", "batch 1, ms:", "batch 32, ms:"),
+        "parity: error (Keras' float32):",
     ]
-    lines = [f"| {' | '.join(titles)} |", "| --- |" + " ---: |" * (len(titles) - 1)]
+    rows = []
     found = {one.first: one for one in comparisons(runs, list(NORMS), BASELINE)}
     means = {norm: summarize(accuracies(runs, norm)) for norm in NORMS}
     for norm in sorted(NORMS, key=lambda norm: -means[norm].mean):
@@ -157,33 +153,30 @@ def results_table(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> str
         low, high = mean.interval
         # Where some seeds fail and others don't, the interval of the t-distribution means nothing.
         interval = f"{low:.2f} to {high:.2f}" if high <= 100 else f"({mean.low:.2f} to {mean.high:.2f})"
-        cells = [f"{mean.mean:.2f} ± {mean.deviation:.2f}", interval, "", ""]
+        cells = [label(norm), with_deviation(mean), interval, "", ""]
         if norm in found:
             difference = f"{found[norm].difference.mean:+.2f}"
-            cells[2] = f"**{difference}**" if found[norm].more_than_chance else difference
-            cells[3] = p_text(found[norm].corrected)
+            cells[3] = f"**{difference}**" if found[norm].more_than_chance else difference
+            cells[4] = p_text(found[norm].corrected)
         cells += [f"{seconds_of_an_epoch(runs, norm):.1f}", str(graph["nodes"])]
         for batch in TIMED_BATCHES:
             speed = graph[f"batch {batch}"]
             cells.append(f"{speed['median_ms']:.3f} ({speed['ratio']:.2f}x)")
         cells.append(f"{graph['max_error']:.0e} ({graph['keras_error']:.0e})")
-        lines.append(f"| {norm}, {NORMS[norm].name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_table(titles, rows)
 
 
 def report() -> None:
     """Write the tables and figures of the parts that are recorded; of the seeds, those that all norms have."""
     (RESULTS / FOLDER).mkdir(parents=True, exist_ok=True)
-    by_seed = [
-        [Run(norm, seed, RECORDS / FOLDER / f"{norm}-mnist-{RECIPE}-seed{seed}") for norm in NORMS]
-        for seed in range(SEEDS)
-    ]
+    by_seed = [[recorded(norm, "mnist", RECIPE, seed, FOLDER) for norm in NORMS] for seed in range(SEEDS)]
     runs = [run for of_seed in by_seed if all(run.complete for run in of_seed) for run in of_seed]
     if runs and RECORD.exists():
         report_seeds(runs, read_json(RECORD)["graphs"])
     by_size = {
         str(size): [
-            Run(norm, seed, RECORDS / folder(BATCH_FOLDER, str(size)) / f"{norm}-{SMALL}-{RECIPE}-seed{seed}")
+            recorded(norm, SMALL, RECIPE, seed, folder(BATCH_FOLDER, str(size)))
             for norm in NORMS
             for seed in range(BATCH_SEEDS)
         ]

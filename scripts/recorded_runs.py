@@ -16,9 +16,15 @@ from kerasnorm.cli.interrupts import sigterm_as_interrupt
 from kerasnorm.confusion import CONFUSION
 from kerasnorm.history import HISTORY
 from kerasnorm.rundir import CONFIG, METRICS
+from kerasnorm.study.plan import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS, RECORDS, RESULTS = ROOT / "runs", ROOT / "results/runs", ROOT / "results/study"
+
+
+def recorded(norm: str, data: str, recipe: str, seed: int, of: str = "") -> Run:
+    """Return a run with its record as the run directory; `of` is the folder of its setting."""
+    return Run(norm, seed, RECORDS / of / f"{norm}-{data}-{recipe}-seed{seed}")
 
 
 def folder(part: str, setting: str) -> str:

@@ -15,7 +15,8 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from recorded_runs import RECORDS, RESULTS, ROOT, RUNS, compare, folder, run_interruptibly, wanted
+from markdown_tables import markdown_table
+from recorded_runs import RECORDS, RESULTS, ROOT, RUNS, compare, folder, recorded, run_interruptibly, wanted
 
 from export.files import write_text, write_whole
 from kerasnorm.data import load_data
@@ -23,7 +24,6 @@ from kerasnorm.history import COLUMNS, read_history
 from kerasnorm.norms import NORMS
 from kerasnorm.plots import plot_curves
 from kerasnorm.result_plots import plot_settings
-from kerasnorm.study.plan import Run
 from kerasnorm.study.report import write_study
 from kerasnorm.study.statistics import summarize
 from kerasnorm.study.tables import accuracies
@@ -86,11 +86,7 @@ def report_seeds() -> None:
     Misclassified images are not recorded: those in results/study/ stay.
     """
     for part, seeds in SEEDS.items():
-        runs = [
-            Run(norm, seed, RECORDS / f"{norm}-mnist-{part}-seed{seed}")
-            for seed in range(seeds)
-            for norm in NORMS
-        ]
+        runs = [recorded(norm, "mnist", part, seed) for seed in range(seeds) for norm in NORMS]
         unfinished = {run.norm for run in runs if not run.complete}
         norms = [norm for norm in NORMS if norm not in unfinished]
         with tempfile.TemporaryDirectory() as folder:
@@ -111,10 +107,7 @@ def report() -> None:
         values: dict[str, dict[str, list[float]]] = {}
         for norm in NORMS:
             runs = {
-                setting: [
-                    Run(norm, seed, RECORDS / folder(part, setting) / f"{norm}-{data}-notebook-seed{seed}")
-                    for seed in range(2)
-                ]
+                setting: [recorded(norm, data, "notebook", seed, folder(part, setting)) for seed in range(2)]
                 for setting in settings
             }
             if all(run.complete for of_setting in runs.values() for run in of_setting):
@@ -130,14 +123,11 @@ def report() -> None:
 def settings_table(values: dict[str, dict[str, list[float]]]) -> str:
     """Return mean test accuracy and range, with a row for each norm and a column for each setting."""
     settings = list(next(iter(values.values())))
-    lines = ["| norm | " + " | ".join(settings) + " |", "| --- |" + " ---: |" * len(settings)]
+    rows = []
     for norm, of_norm in values.items():
-        cells = []
-        for runs in of_norm.values():
-            found = summarize(runs)
-            cells.append(f"{found.mean:.2f} ({found.low:.2f} to {found.high:.2f})")
-        lines.append(f"| {norm} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        found = map(summarize, of_norm.values())
+        rows.append((norm, *(f"{one.mean:.2f} ({one.low:.2f} to {one.high:.2f})" for one in found)))
+    return markdown_table(("norm", *(f"{setting}:" for setting in settings)), rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
