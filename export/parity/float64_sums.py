@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from export.parity.replaced_nodes import with_nodes
+
 _REDUCTIONS = ("ReduceMean", "ReduceSum", "ReduceSumSquare", "ReduceL2", "ReduceLogSumExp")
 _AXES_ARE_INPUTS = 18  # the opset from which on the axes of a ReduceMean are an input
 # Sums of fewer numbers lose no more than the rest of a graph does.
@@ -43,16 +45,10 @@ def with_float64_sums(model: onnx.ModelProto) -> Iterator[bool]:
         yield False
         return
     try:
-        _replace(model, replaced)
-        yield True
+        with with_nodes(model, replaced):
+            yield True
     finally:
-        _replace(model, nodes)
         del model.graph.initializer[values:]
-
-
-def _replace(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> None:
-    del model.graph.node[:]
-    model.graph.node.extend(nodes)
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, list[float]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
+from export.parity.replaced_nodes import with_nodes
 from export.random_numbers import FIXED
 
 # The operators, and the attributes by which their numbers are a + b x for the numbers x of the standard distribution.
@@ -34,12 +35,11 @@ def random_outputs(model: onnx.ModelProto) -> set[str]:
 @contextlib.contextmanager
 def with_fixed_numbers(model: onnx.ModelProto) -> Iterator[None]:
     """Have each random operator of a graph return one number, until the context ends; the model is not copied."""
-    nodes = list(model.graph.node)
     if not draws_random_numbers(model):
         yield
         return
     replaced: list[onnx.NodeProto] = []
-    for node in nodes:
+    for node in model.graph.node:
         if not _is_random(node):
             replaced.append(node)
             continue
@@ -51,13 +51,8 @@ def with_fixed_numbers(model: onnx.ModelProto) -> Iterator[None]:
             onnx.helper.make_node("Shape", node.input, [shape], shape),
             onnx.helper.make_node("ConstantOfShape", [shape], [output], f"{node.name}/fixed", value=value),
         ]
-    del model.graph.node[:]
-    model.graph.node.extend(replaced)
-    try:
+    with with_nodes(model, replaced):
         yield
-    finally:
-        del model.graph.node[:]
-        model.graph.node.extend(nodes)
 
 
 def _is_random(node: onnx.NodeProto) -> bool:
