@@ -91,6 +91,7 @@ def test_scale_and_shift_of_an_image_do_not_matter(norm: str) -> None:
 @pytest.mark.parametrize(("norm", "invariant"), [("bn", False), ("ln", True), ("gn", True)])
 def test_only_ln_and_gn_are_invariant_to_the_contrast_of_an_image(norm: str, invariant: bool) -> None:
     # The convolutions have no bias and ReLU commutes with a positive factor, so the first norm receives the factor.
+    keras.utils.set_random_seed(0)  # with one kernel in a hundred, bn moves by no more than the tolerance
     model = trained_looking(build_cnn(norm, logits=True, dtype="float64"))
     x = np.random.default_rng(3).uniform(0, 255, (2, 28, 28, 1))
     grey = 255 * 0.1307
