@@ -87,7 +87,8 @@ def in_precision(
         (layer, name, value)
         for layer in layers
         for name, value in vars(layer).items()
-        if keras.ops.is_tensor(value) and not isinstance(value, keras.Variable)
+        # Keras' question alone takes long, and few attributes have a dtype.
+        if hasattr(value, "dtype") and keras.ops.is_tensor(value) and not isinstance(value, keras.Variable)
         if is_float(keras.backend.standardize_dtype(value.dtype))
     ]
     policy = keras.DTypePolicy(dtype)

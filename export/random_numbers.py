@@ -139,11 +139,9 @@ def _modules() -> list[ModuleType]:
 
 
 def _deferring(original: Callable[..., Any], own: Callable[..., Any], owner: int) -> Callable[..., Any]:
-    signature = inspect.signature(original)
-
     @functools.wraps(original)
     def call(*args: Any, **kwargs: Any) -> Any:
-        given = signature.bind(*args, **kwargs).arguments
+        given = inspect.signature(original).bind(*args, **kwargs).arguments
         if threading.get_ident() != owner:
             return original(*args, **kwargs)
         if not isinstance(given.get("seed"), int):

@@ -10,9 +10,8 @@ For one output, on inputs of one kind, with
     E  the error of Keras' arithmetic, max |k - t|; at least s times E / s of the regular inputs with the most rows,
        since a maximum over few numbers is sometimes small by luck
     m  for inputs that the model wasn't made for, degenerate or out of range, how far t moves when they change in their
-       last places; otherwise 0
-    r  the error of the runtime's sums, max |g - g'|, where the graph g' adds up in float64; measured only for a graph
-       that doesn't pass without it, otherwise 0
+       last places; measured only where a graph doesn't pass without it, otherwise 0
+    r  the error of the runtime's sums, max |g - g'|, where the graph g' adds up in float64; measured likewise
 
 the graph passes where, for every number,
 
@@ -113,7 +112,7 @@ class Deviation:
     mismatched: int = 0  # not finite on one side only
     agreeing: int = 0
     ranked: int = 0
-    above_tolerance: bool = False
+    above_tolerance: float = 0.0  # the largest excess over the user's tolerance
 
     def add(
         self, got: np.ndarray, exact: np.ndarray, keras: np.ndarray, truth: Truth, tolerance: Tolerance
@@ -132,7 +131,7 @@ class Deviation:
         error[mismatch] = 0
         size = np.where(np.isfinite(t), np.abs(t), 0)
         self._tally(error, size, truth)
-        self.above_tolerance |= tolerance.is_above(error, size, truth.movement)
+        self.above_tolerance = max(self.above_tolerance, tolerance.excess(error, size))
         if g.ndim >= 2 and g.shape[-1] > 1 and g.size:
             first = g.argmax(-1)
             self.agreeing += int(np.sum((first == t.argmax(-1)) | (first == k.argmax(-1))))
@@ -149,7 +148,7 @@ class Deviation:
 
 @dataclass(frozen=True)
 class Tolerance:
-    """A stricter tolerance that the user asks for: |g - t| <= atol + rtol |t| + 4 m; None: none.
+    """A stricter tolerance that the user asks for: |g - t| - atol - rtol |t| <= 4 m; None: none.
 
     Attributes:
         atol: absolute tolerance; 0 if only `rtol` is given.
@@ -162,12 +161,12 @@ class Tolerance:
     rtol: float | None = None
     by_size: bool = False
 
-    def is_above(self, error: np.ndarray, size: np.ndarray, movement: float) -> bool:
-        """Whether any number is further from the truth than this allows; `movement` is m."""
+    def excess(self, error: np.ndarray, size: np.ndarray) -> float:
+        """By how much the errors are above this, at most; 0 if none is. `size` is |t|."""
         if self.atol is None and self.rtol is None:
-            return False
+            return 0.0
         scale = float(np.max(size, initial=1)) if self.by_size else 1.0
-        return bool(np.any(error > (self.atol or 0) * scale + (self.rtol or 0) * size + FACTOR * movement))
+        return float(np.max(error - (self.atol or 0) * scale - (self.rtol or 0) * size, initial=0))
 
 
 def allowance(truth: Truth, pooled: float) -> float:

@@ -41,21 +41,13 @@ class Findings:
     notes: list[str] = field(default_factory=list)
 
     def add_truth(
-        self,
-        tensor: Tensor,
-        kind: str,
-        dtype: str,
-        t: np.ndarray,
-        k: np.ndarray,
-        error: float,
-        movement: float,
+        self, tensor: Tensor, kind: str, dtype: str, t: np.ndarray, k: np.ndarray, error: float
     ) -> None:
         """Add a batch of true values, and of what Keras in float32 computes; see `Truth`."""
         jump = float("inf") if kind in NUDGES else JUMP
         truth = self.truths.setdefault((tensor, kind), Truth(dtype, jump))
         truth.add(t, k)
         truth.keras_error = max(truth.keras_error, error)
-        truth.movement = max(truth.movement, movement)
 
     def add_output(
         self, tensor: Tensor, kind: str, optimizations: str, got: np.ndarray, t: np.ndarray, k: np.ndarray
@@ -64,6 +56,11 @@ class Findings:
         deviation = self.deviations.setdefault((tensor, kind, optimizations), Deviation())
         tolerance = self.tolerance if tensor[1] == OUTPUT else Tolerance()
         deviation.add(got, t, k, self.truths[tensor, kind], tolerance)
+
+    def add_movement(self, tensor: Tensor, kind: str, movement: float) -> None:
+        """Add how far the true values of a batch move when the inputs change in their last places."""
+        truth = self.truths[tensor, kind]
+        truth.movement = max(truth.movement, movement)
 
     def add_sums(self, tensor: Tensor, kind: str, got: np.ndarray, in_float64: np.ndarray) -> float:
         """Add a batch of an output with the graph's sums in float32 and in float64; return how far they are apart."""
@@ -91,21 +88,26 @@ class Findings:
                 )
 
     def differences(self) -> list[Difference]:
-        """Judge all that was compared."""
+        """Judge all that was compared and can be judged."""
         pooled = self._pooled()
+        return [
+            _difference(
+                tensor, kind, optimizations, deviation, self.truths[tensor, kind], pooled.get(tensor, 0.0)
+            )
+            for (tensor, kind, optimizations), deviation in sorted(
+                self.deviations.items(), key=lambda x: x[0][2]
+            )
+            if deviation.mismatched or self._why_not(tensor, kind) is None
+        ]
+
+    def not_judged(self) -> list[str]:
+        """What can't be judged and why, in words."""
         result = []
-        for (tensor, kind, optimizations), deviation in sorted(
-            self.deviations.items(), key=lambda x: x[0][2]
-        ):
+        for (tensor, kind, optimizations), deviation in self.deviations.items():
             why_not = None if deviation.mismatched else self._why_not(tensor, kind)
-            if why_not is None:
-                truth = self.truths[tensor, kind]
-                result.append(
-                    _difference(tensor, kind, optimizations, deviation, truth, pooled.get(tensor, 0.0))
-                )
-            elif optimizations == "on":
+            if why_not is not None and optimizations == "on":
                 name = tensor[0] if tensor[1] == OUTPUT else f"{tensor[0]} ({tensor[1]})"
-                self.notes.append(f"{name!r} was not judged on {why_not}")
+                result.append(f"{name!r} was not judged on {why_not}")
         return result
 
     def allowances(
@@ -172,5 +174,5 @@ def _difference(
         nan=deviation.mismatched,
         rounding=truth.movement,
         is_exact=is_exact,
-        within=is_exact and not deviation.above_tolerance,
+        within=is_exact and deviation.above_tolerance <= FACTOR * truth.movement,
     )

@@ -34,8 +34,8 @@ class Difference:
         max_rel: largest difference relative to the true value, where that is above 1e-6.
         argmax_agreement: share of rows whose largest value is in the same position; None for scalars.
         nan: number of values that are NaN or infinite on one side only.
-        rounding: for degenerate inputs, how far the true output moves when they change by some units in their last
-            place (`data.NUDGES`); otherwise 0.
+        rounding: for degenerate inputs and those out of range, how far the true output moves when they change by some
+            units in their last place, if the graph doesn't pass without that; otherwise 0.
         is_exact: nothing is above the allowance, and nan is 0.
         within: besides, nothing is above the user's tolerance.
     """

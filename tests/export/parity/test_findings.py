@@ -19,7 +19,7 @@ def add(
     tensor: tuple[str, str] = OUTPUT,
 ) -> Findings:
     exact, keras = np.array([t]), np.array([t if k is None else k])
-    findings.add_truth(tensor, kind, dtype, exact, keras, 0.0, 0.0)
+    findings.add_truth(tensor, kind, dtype, exact, keras, 0.0)
     findings.add_output(tensor, kind, "on", np.array([t if g is None else g]), exact, keras)
     return findings
 
@@ -47,7 +47,17 @@ def test_outputs_that_leave_their_range_are_not_judged() -> None:
     findings = add(Findings(Tolerance()), "batch 1", [1.0, 1.0])
     add(findings, "out of range", [1e3, 1e3], g=[0.0, 0.0])
     assert [d.data for d in findings.differences()] == ["batch 1"]
-    assert findings.notes == ["'y' was not judged on inputs out of range: it grows by more than 8 times"]
+    assert findings.not_judged() == ["'y' was not judged on inputs out of range: it grows by more than 8 times"]
+
+
+@pytest.mark.parametrize("tolerance", [Tolerance(), Tolerance(atol=1e-6)])
+def test_the_movement_of_the_truth_is_allowed_for(tolerance: Tolerance) -> None:
+    findings = add(Findings(tolerance), "constant", [1.0, 2.0], g=[1.0, 2.001])
+    assert [d.within for d in findings.differences()] == [False]
+    findings.add_movement(OUTPUT, "constant", 2e-4)
+    assert [d.within for d in findings.differences()] == [False]
+    findings.add_movement(OUTPUT, "constant", 3e-4)
+    assert [(d.within, d.rounding) for d in findings.differences()] == [(True, 3e-4)]
 
 
 def test_the_tolerance_of_the_user_is_of_the_outputs_alone() -> None:
