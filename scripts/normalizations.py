@@ -1,10 +1,11 @@
 """All normalizations on MNIST, with one recipe and one penalty: train the missing runs, time the graphs, write tables.
 
-usage: KERASNORM_DATA=FOLDER python scripts/normalizations.py [PART ...]     (default: all parts, an hour and a half)
+usage: KERASNORM_DATA=FOLDER python scripts/normalizations.py [PART ...]     (default: all parts, two hours)
        python scripts/normalizations.py --report                             (from the records alone)
 
-The parts: `seeds` (three seeds of each), `batch-size` (four batch sizes on a part of the data), `graphs` (size, parity
-and latency of the exported networks of seed 0; run nothing else at the same time).
+The parts: `seeds` (five seeds of each), `batch-size` (four batch sizes on a part of the data), `rates` (higher learning
+rates, on held-out images, for the norms that start slowly), `graphs` (size, parity and latency of the exported networks
+of seed 0; run nothing else at the same time).
 
 Run directories are in runs/, their records in results/runs/ and results/bench/normalizations.json, tables and figures
 in results/study/. After an interruption, the same command continues.
@@ -42,9 +43,12 @@ from kerasnorm.study.tables import accuracies, comparisons, label, p_text, with_
 
 # One penalty for all: the L2 factor that the reference gives to bn and ln. Its L1 factor is for bn and gn alone.
 PENALTY = ["--l1", "0", "--l2", "0.0005"]
-RECIPE, EPOCHS, SEEDS, BATCH_SEEDS = "documented", 12, 3, 2
+RECIPE, EPOCHS, SEEDS = "documented", 12, 5
 BASELINE = "bn"
-FOLDER, BATCH_FOLDER = "normalizations", "normalizations-batch"
+FOLDER, BATCH_FOLDER, RATE_FOLDER = "normalizations", "normalizations-batch", "normalizations-rate"
+BATCH_SEEDS = RATE_SEEDS = 2
+# The recipe's own learning rate first.
+RATES, RATE_NORMS, HELD_OUT = ("0.025", "0.1", "0.4"), ("bn", "none", "dyt"), 5000
 RECORD = ROOT / "results/bench/normalizations.json"
 TIMED_BATCHES, ROUNDS, SECONDS = (1, 32), 5, 11.0  # a latency is the median of the rounds' medians
 # The panels of the plot of batch sizes.
@@ -54,7 +58,7 @@ PANELS = {
     "Statistics of each channel of an image": ("in", "frn"),
     "No statistics": ("none", "dyt"),
 }
-PARTS = ("seeds", "batch-size", "graphs")
+PARTS = ("seeds", "batch-size", "rates", "graphs")
 
 
 def run_part(part: str) -> None:
@@ -62,17 +66,23 @@ def run_part(part: str) -> None:
     if part == "graphs":
         write_json(RECORD, measure_graphs())
         return
-    options = ["--norms", *NORMS, "--recipe", RECIPE, *PENALTY, "--jobs", str(available_cores())]
+    options = ["--recipe", RECIPE, *PENALTY, "--jobs", str(available_cores())]
     if part == "seeds":
-        options += ["--epochs", str(EPOCHS), "--baseline", BASELINE]
+        options += ["--norms", *NORMS, "--epochs", str(EPOCHS), "--baseline", BASELINE]
         for seeds in range(1, SEEDS + 1):  # the records of each seed are kept before the next
             compare(seeds, options, "mnist", RUNS / FOLDER)
-        return
-    data = write_small_mnist()
-    for size in reversed(BATCH_SIZES):
-        rate = 0.025 * size / 128
-        of_size = ["--epochs", str(BATCH_EPOCHS), "--batch-size", str(size), "--learning-rate", str(rate)]
-        compare(BATCH_SEEDS, [*options, *of_size], data, RUNS / folder(BATCH_FOLDER, str(size)))
+    elif part == "batch-size":
+        options += ["--norms", *NORMS, "--epochs", str(BATCH_EPOCHS)]
+        data = write_small_mnist()
+        for size in reversed(BATCH_SIZES):
+            of_size = ["--batch-size", str(size), "--learning-rate", str(0.025 * size / 128)]
+            compare(BATCH_SEEDS, [*options, *of_size], data, RUNS / folder(BATCH_FOLDER, str(size)))
+    else:
+        options += ["--norms", *RATE_NORMS, "--epochs", str(EPOCHS), "--held-out", str(HELD_OUT)]
+        for rate in RATES:
+            compare(
+                RATE_SEEDS, [*options, "--learning-rate", rate], "mnist", RUNS / folder(RATE_FOLDER, rate)
+            )
 
 
 def measure_graphs() -> dict[str, Any]:
@@ -174,16 +184,33 @@ def report() -> None:
     runs = [run for of_seed in by_seed if all(run.complete for run in of_seed) for run in of_seed]
     if runs and RECORD.exists():
         report_seeds(runs, read_json(RECORD)["graphs"])
-    by_size = {
-        str(size): [
-            recorded(norm, SMALL, RECIPE, seed, folder(BATCH_FOLDER, str(size)))
-            for norm in NORMS
-            for seed in range(BATCH_SEEDS)
-        ]
-        for size in BATCH_SIZES
-    }
-    if all(run.complete for of_size in by_size.values() for run in of_size):
+    sizes = list(map(str, BATCH_SIZES))
+    by_size = recorded_settings(list(NORMS), SMALL, BATCH_SEEDS, BATCH_FOLDER, sizes)
+    if by_size:
         report_batch_sizes(by_size)
+    by_rate = recorded_settings(RATE_NORMS, f"mnist-held-out-{HELD_OUT}", RATE_SEEDS, RATE_FOLDER, RATES)
+    if by_rate:
+        write_text(RESULTS / FOLDER / "rates.md", settings_table(by_rate) + "\n")
+
+
+def recorded_settings(
+    norms: Sequence[str], data: str, seeds: int, part: str, settings: Sequence[str]
+) -> dict[str, dict[str, list[float]]]:
+    """Return the accuracies by norm and setting; empty while a run is missing."""
+    runs = {
+        setting: [
+            recorded(norm, data, RECIPE, seed, folder(part, setting))
+            for norm in norms
+            for seed in range(seeds)
+        ]
+        for setting in settings
+    }
+    if not all(run.complete for of_setting in runs.values() for run in of_setting):
+        return {}
+    return {
+        norm: {setting: accuracies(of_setting, norm) for setting, of_setting in runs.items()}
+        for norm in norms
+    }
 
 
 def report_seeds(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> None:
@@ -195,9 +222,8 @@ def report_seeds(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> None
     write_whole(RESULTS / FOLDER / "accuracy-latency.png", partial(figure.savefig, dpi=144))
 
 
-def report_batch_sizes(by_size: dict[str, list[Run]]) -> None:
+def report_batch_sizes(values: dict[str, dict[str, list[float]]]) -> None:
     """Write the table of batch sizes, and plot accuracy against them."""
-    values = {norm: {size: accuracies(runs, norm) for size, runs in by_size.items()} for norm in NORMS}
     write_text(RESULTS / FOLDER / "batch-size.md", settings_table(values) + "\n")
     panels = {title: {norm: values[norm] for norm in norms} for title, norms in PANELS.items()}
     figure = plot_settings_apart(panels, "batch size", "test accuracy, %")

@@ -60,6 +60,7 @@ TABLES: dict[str, dict[str, Callable[[], str]]] = {
     "docs/study/normalizations.md": {
         "normalizations": partial(written_table, "study/normalizations/table.md"),
         "normalizations-batch-size": partial(written_table, "study/normalizations/batch-size.md"),
+        "normalizations-rates": partial(written_table, "study/normalizations/rates.md"),
     },
     "docs/study/penalties.md": {"penalties": partial(written_table, "study/penalties/table.md")},
     "docs/study/batch-size.md": {"batch-size": partial(written_table, "study/batch-size/table.md")},
