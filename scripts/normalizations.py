@@ -1,6 +1,6 @@
 """All normalizations on MNIST, with one recipe and one penalty: train the missing runs, time the graphs, write tables.
 
-usage: KERASNORM_DATA=FOLDER python scripts/normalizations.py [PART ...]     (default: all parts, two hours)
+usage: KERASNORM_DATA=FOLDER python scripts/normalizations.py [PART ...]     (default: all parts, two and a half hours)
        python scripts/normalizations.py --report                             (from the records alone)
 
 The parts: `seeds` (five seeds of each), `batch-size` (four batch sizes on a part of the data), `rates` (higher learning
@@ -162,7 +162,8 @@ def results_table(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> str
         mean, graph = means[norm], graphs[norm]
         low, high = mean.interval
         # Where some seeds fail and others don't, the interval of the t-distribution means nothing.
-        interval = f"{low:.2f} to {high:.2f}" if high <= 100 else f"({mean.low:.2f} to {mean.high:.2f})"
+        is_possible = 0 <= low and high <= 100
+        interval = f"{low:.2f} to {high:.2f}" if is_possible else f"({mean.low:.2f} to {mean.high:.2f})"
         cells = [label(norm), with_deviation(mean), interval, "", ""]
         if norm in found:
             difference = f"{found[norm].difference.mean:+.2f}"
