@@ -162,7 +162,7 @@ def results_table(runs: Sequence[Run], graphs: dict[str, dict[str, Any]]) -> str
         mean, graph = means[norm], graphs[norm]
         low, high = mean.interval
         # Where some seeds fail and others don't, the interval of the t-distribution means nothing.
-        is_possible = 0 <= low and high <= 100
+        is_possible = low >= 0 and high <= 100
         interval = f"{low:.2f} to {high:.2f}" if is_possible else f"({mean.low:.2f} to {mean.high:.2f})"
         cells = [label(norm), with_deviation(mean), interval, "", ""]
         if norm in found:
