@@ -22,7 +22,7 @@ import numpy as np
 
 from export.__main__ import main as export_main
 from export.command import import_tensorflow_quietly, run
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.files import write_json
 from export.runtime import open_session
 
@@ -47,7 +47,7 @@ def measure(path: Path) -> dict[str, Any]:
                 asked = next((one for one in OPTIONS if one in str(error) and one not in options), None)
                 if asked is None:
                     reason = str(error).removeprefix(f"{path}: ")
-                    return {"options": options, "message": " ".join(reason.split())[:200]}
+                    return {"options": options, "message": one_line(reason)}
                 options.append(asked)
         report = json.loads(out.with_suffix(".parity.json").read_text())
         session = open_session(out)

@@ -23,7 +23,7 @@ import numpy as np
 
 from export.command import import_tensorflow_quietly
 from export.custom_code import import_code
-from export.errors import KerasnormError, UserError, reason_of
+from export.errors import KerasnormError, UserError, one_line, reason_of
 from export.runtime import open_session
 from export.timing import time_calls
 
@@ -166,7 +166,7 @@ def speed(folder: Path) -> Result:
             message = " ".join(str(error).replace(f"{folder}/", "").split())
             # onnxruntime's messages begin with the file and the kind of error.
             reason = message.rsplit("failed:", 1)[-1].removeprefix("This is an invalid model. ")
-            result["keras"] = reason[:300]
+            result["keras"] = one_line(reason)
     fixed = sessions["ours"].get_inputs()[0].shape[0]
     for batch in [fixed] if isinstance(fixed, int) else BATCHES:
         result[str(batch)] = _timed(sessions, inputs, batch)

@@ -19,7 +19,7 @@ from typing import Any
 
 from benchmarks.limited import Finished, run_limited
 from export.command import import_tensorflow_quietly, run
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -78,7 +78,7 @@ def measure(
 
 def _result(finished: Finished, folder: Path) -> dict[str, Any]:
     if finished.failure:
-        return {"error": finished.failure.replace(f"{folder}/", "")[:300]}
+        return {"error": one_line(finished.failure.replace(f"{folder}/", ""))}
     result: dict[str, Any] = json.loads(finished.output.splitlines()[-1])
     return result
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from export.command import import_tensorflow_quietly, run
-from export.errors import KerasnormError, UserError
+from export.errors import KerasnormError, UserError, one_line
 from export.files import write_json
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +69,7 @@ def measure(name: str, build: Callable[[], Any], folder: Path) -> dict[str, Any]
         model = load_model(folder / "model.keras", custom_objects=import_code(code) if code else {})
         row["loads"] = True
     except UserError as error:
-        model, row["loads"], row["load_error"] = built, False, str(error).replace(f"{folder}/", "")[:300]
+        model, row["loads"], row["load_error"] = built, False, one_line(str(error).replace(f"{folder}/", ""))
     row["peak_mib"] = {"model": mib()}
     start = time.perf_counter()
     try:
@@ -107,7 +107,7 @@ def in_another_process(name: str, build: Callable[[], Any]) -> dict[str, Any]:
                 write_json(folder / "row.json", measure(name, build, folder))
                 code = 0
             except BaseException as error:  # packages raise anything
-                text = " ".join(str(error).split())[:300]
+                text = one_line(error)
                 write_json(folder / "row.json", {"error": f"{type(error).__name__}: {text}"})
             finally:
                 os._exit(code)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from export.command import run
-from export.errors import CheckError, UserError
+from export.errors import CheckError, UserError, one_line
 from export.evidence import evidence_path, read_evidence
 from export.files import write_json
 
@@ -95,7 +95,7 @@ def run_openvino(folder: Path) -> None:
             ]
             results[name] = {"error": max(errors)}
         except Exception as error:  # OpenVINO's exceptions have no common base class
-            results[name] = {"failed": str(error).strip().splitlines()[-1][:200]}
+            results[name] = {"failed": one_line(str(error).strip().splitlines()[-1], 200)}
         print(f"{name}: {results[name]}", flush=True)
     write_json(folder / "openvino/results.json", {"version": openvino.__version__, "models": results})
 

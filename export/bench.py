@@ -23,7 +23,7 @@ import numpy as np
 import onnxruntime
 
 from export.command import Parser, import_tensorflow_quietly, run
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.files import write_json
 from export.limits import check_size
 from export.runtime import DTYPES, open_session, run_session
@@ -155,8 +155,8 @@ def _other_ways(path: Path, folder: Path) -> tuple[dict[str, Path], dict[str, Ca
             open_session(file)
             files[name] = file
         except Exception as error:  # whatever an exporter raises, the others are still compared
-            reason = " ".join(str(error).replace(str(file), "the graph").split())
-            print(f"{name} fails: {reason[:200]}", file=sys.stderr)
+            reason = one_line(str(error).replace(str(file), "the graph"), 200)
+            print(f"{name} fails: {reason}", file=sys.stderr)
     return files, {"tf.function": _tensorflow_calls(model)}
 
 

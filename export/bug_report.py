@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export import __version__
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.files import write_whole
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _converted(findings: Findings, notes: list[str]) -> onnx.ModelProto | None:
 
 
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+    return f"{type(error).__name__}: {one_line(error, 150)}"
 
 
 def _json(value: Any) -> bytes:

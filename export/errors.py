@@ -96,4 +96,16 @@ def reason_of(error: BaseException) -> str:
     text = re.sub(r"Exception encountered when calling \w+\.call\(\)\.", "", text)
     lines = [line.strip() for line in text.splitlines() if line.strip()] or [type(error).__name__]
     line = lines[-1] if lines[0] == "in user code:" else lines[0]  # TensorFlow's record of where it was
-    return (f"{calls[-1]}: {line}" if calls else line)[:200]
+    return one_line(f"{calls[-1]}: {line}" if calls else line, 200)
+
+
+def one_line(said: object, length: int = 300) -> str:
+    """Text, or what an error says, in one line of at most `length` characters, cut between words."""
+    line = " ".join(str(said).split())
+    if not line and isinstance(said, BaseException):
+        return type(said).__name__
+    if len(line) <= length:
+        return line
+    short = line[: length - 4]
+    head, _, word = short.rpartition(" ")
+    return (head if len(word) < 40 else short) + " ..."

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.files import write_whole
 from export.tensor_proto import decode, encode
 
@@ -95,7 +95,7 @@ def read_evidence(path: Path) -> tuple[list[Example], str]:
         OSError,
         RuntimeError,
     ) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise UserError(f"{path}: expected a model's check that can be read: {reason}") from error
 
 

@@ -18,13 +18,12 @@ import numpy as np
 from keras.src.utils import python_utils  # Keras has no public name for it
 
 from export.custom_code import missing_modules, missing_names
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.hdf5 import open_hdf5
 from export.model_file import (
     check_weights_alone,
     is_keras_2,
     newer_version,
-    one_line,
     read_config,
     read_json,
     weights_file,
@@ -179,18 +178,18 @@ def _load_keras_2(path: Path, custom_objects: Mapping[str, Any] | None, unsafe: 
 
 
 def _reason(error: Exception, config: str) -> str:
-    text = one_line(error)
+    text = " ".join(str(error).split()) or type(error).__name__
     if "lambda" in text.lower():
         return (
             "it has a Lambda layer, whose code is not run; build the model without it and save it again, or give "
             "--unsafe if the file is your own"
         )
     if "Could not locate" in text or "Unknown layer" in text:
-        names = ", ".join(missing_names(config)) or text[:200]
+        names = ", ".join(missing_names(config)) or one_line(text, 200)
         modules = "".join(f" --import {module}" for module in missing_modules(config))
         return (
             f"it needs code that Keras does not have: {names}; name the Python file with --import my_layers.py"
             + (f", or the module with{modules}" if modules else "")
         )
     # Keras wraps an error for each object that an object is in; the last is about what is wrong.
-    return text.rsplit("Exception encountered: ", 1)[-1][:300]
+    return one_line(text.rsplit("Exception encountered: ", 1)[-1])

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import keras
 
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.hdf5 import WEIGHTS, open_hdf5, read_member
 
 CONFIG, METADATA = "config.json", "metadata.json"  # in a `.keras` archive, or a folder that Keras 3 saved
@@ -50,9 +50,7 @@ def read_config(path: Path) -> str:
     except UserError:
         raise
     except Exception as error:  # h5py and zipfile raise whatever a damaged file provokes
-        raise UserError(
-            f"{path}: expected a Keras model that can be loaded: {one_line(error)[:300]}"
-        ) from error
+        raise UserError(f"{path}: expected a Keras model that can be loaded: {one_line(error)}") from error
 
 
 def check_weights_alone(path: Path) -> None:
@@ -69,7 +67,7 @@ def check_weights_alone(path: Path) -> None:
                 if "model_config" not in file.attrs:
                     return
     except OSError as error:  # of h5py, for a damaged file
-        raise UserError(f"{path}: expected weights that can be loaded: {one_line(error)[:300]}") from error
+        raise UserError(f"{path}: expected weights that can be loaded: {one_line(error)}") from error
     raise UserError(
         f"{path}: expected weights alone, a .weights.h5 file, besides --config, got another file; leave --config out "
         "for a whole model"
@@ -125,7 +123,7 @@ def _one_spelling(path: Path, text: str | bytes) -> str:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{path}: expected the configuration of a Keras model as JSON: {one_line(error)[:300]}"
+            f"{path}: expected the configuration of a Keras model as JSON: {one_line(error)}"
         ) from error
     if not isinstance(config, dict) or "class_name" not in config:
         raise UserError(
@@ -145,11 +143,6 @@ def _refuse_folder(path: Path) -> NoReturn:
         f"{path}: expected a folder with a {CONFIG} and a {WEIGHTS}, as model.save(..., zipped=False) writes it, or a "
         "SavedModel of Keras 2, got another folder; save the model with model.save('MODEL.keras')"
     )
-
-
-def one_line(error: Exception) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def is_keras_2(path: str | Path) -> bool:

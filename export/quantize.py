@@ -24,7 +24,7 @@ import numpy as np
 import onnx
 
 from export.conversion import Conversion
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.evidence import Example
 from export.metadata import set_metadata
 from export.parity import Inputs
@@ -228,7 +228,7 @@ def int8_graphs(
             proto = _quantized(model, calibration, operators)
             open_session(proto.SerializeToString())
         except Exception as error:  # onnxruntime's quantizer raises anything
-            failure = f"onnxruntime can't quantize this graph: {' '.join(str(error).split())[:200]}"
+            failure = f"onnxruntime can't quantize this graph: {one_line(error, 200)}"
             continue
         if any(node.op_type == "QuantizeLinear" for node in proto.graph.node):
             found[name] = proto

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.bug_report import CONFIG
 from export.command import Parser, import_keras_quietly, run
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.files import write_whole
 
 if TYPE_CHECKING:
@@ -64,9 +64,8 @@ def _reason(error: Exception, config: str, custom_objects: Mapping[str, Any]) ->
 
     if "Could not locate" in str(error):
         names = ", ".join(name for name in missing_names(config) if name not in custom_objects)
-        return (
-            f"it needs code that Keras does not have: {names[:200]}; name a Python file with it with --import"
-        )
+        needed = one_line(names, 200)
+        return f"it needs code that Keras does not have: {needed}; name a Python file with it with --import"
     if "lambda" in str(error).lower():
         return "it has a Lambda layer, whose code is not in the report"
     return " ".join(str(error).split())[-300:] or type(error).__name__

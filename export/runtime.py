@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.limits import check_size
 
 # The types that an input or output of a model may have here. The model says which; NumPy has no bfloat16 or strings.
@@ -63,7 +63,7 @@ def open_session(
     except Exception as error:  # onnxruntime's exceptions have no common base class
         name = "the graph" if isinstance(model, bytes) else model
         raise UserError(
-            f"{name}: expected an ONNX model that onnxruntime can run: {_reason(error)}"
+            f"{name}: expected an ONNX model that onnxruntime can run: {one_line(error, 200)}"
         ) from error
     if session.get_providers()[0] != chosen:  # onnxruntime falls back to the CPU without an error
         raise UserError(f"provider: expected one that starts on this machine, got {provider!r}")
@@ -97,12 +97,8 @@ def run_session(
     except Exception as error:  # onnxruntime's exceptions have no common base class
         shapes = ", ".join(f"{array.dtype} {array.shape}" for array in feeds.values())
         raise UserError(
-            f"{name}: expected a model that runs with inputs of {shapes}: {_reason(error)}"
+            f"{name}: expected a model that runs with inputs of {shapes}: {one_line(error, 200)}"
         ) from error
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _provider(name: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from export.command import Parser, run
-from export.errors import CheckError, UserError
+from export.errors import CheckError, UserError, one_line
 from export.evidence import Example, evidence_path, read_evidence
 from export.terminal import columns
 
@@ -119,7 +119,7 @@ def verify(
         try:
             got = session.run(list(example.outputs), example.inputs)
         except Exception as error:  # onnxruntime's exceptions have no common base
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error, 200)
             raise UserError(f"{model}: expected a model that takes the check's inputs: {reason}") from error
         for (name, true), ours in zip(example.outputs.items(), got, strict=True):
             absolute, relative = example.allowances[name]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.arrays import read_npz
-from export.errors import UserError
+from export.errors import UserError, reason_of
 from export.files import write_whole
 from kerasnorm.norms import NORMS, get_norm
 
@@ -53,7 +53,7 @@ def read_state_dict(path: str | Path) -> dict[str, np.ndarray]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and pickle raise many kinds for damaged files
-        reason = str(error).split("\n")[0][:200] or type(error).__name__
+        reason = reason_of(error)
         if "weights_only" in str(error) or "Unsupported" in str(error):
             reason = "it holds more than weights, and its code is not run; save model.state_dict()"
         raise UserError(f"{path}: expected a readable checkpoint: {reason}") from error

@@ -244,7 +244,7 @@ RECIPES = {
     "documented": Recipe("documented"),
     # As the reference's notebook ran: it built the scheduler but never stepped it, and it penalized every parameter.
     "notebook": Recipe("notebook", step_size=0, penalize="all"),
-    # The most accurate one for the same network, chosen on held-out training images: see docs/study/log.md.
+    # The most accurate one for the same network, chosen on held-out training images: see docs/study/best-log.md.
     "best": Recipe(
         "best",
         dropout=0.0,

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from export.command import import_tensorflow_quietly
+from export.errors import one_line
 from export.files import write_json
 from export.runtime import open_session
 from export.timing import time_calls
@@ -170,7 +171,7 @@ def time_against_keras(name: str, size: int, ours: bytes) -> dict[str, Any]:
             if len(theirs.get_inputs()) != 1:
                 raise ValueError(f"its graph has {len(theirs.get_inputs())} inputs instead of 1")
         except Exception as error:
-            reason = " ".join(str(error).replace(str(path), "its file").split())[:200]
+            reason = one_line(str(error).replace(str(path), "its file"), 200)
             return {"keras": {"error": reason}, "speed": timed(size, ours, None)}
         nodes = count_nodes(onnx.load(path))
         return {

@@ -132,7 +132,7 @@ def onnx_table() -> str:
     """
     data = load_data("mnist")
     titles = (
-        *("run", "test accuracy, Keras, %:", "ONNX, %:", "images classified otherwise:"),
+        *("run", "test accuracy, Keras, %:", "ONNX, %:", "images classified differently:"),
         "largest difference:",
     )
     probabilities, rows = [], []

@@ -11,10 +11,10 @@ from export.targets import CLASSICAL, TARGETS
 
 
 def faults_table() -> str:
-    """Single faults in right graphs, and how many of them the parity check finds."""
+    """Single faults in correct graphs, and how many of them the parity check finds."""
     titles = (
-        *("right graph", "error of the graph:", "of Keras' float32:", "allowed:"),
-        *("faults that matter:", "found, random data:", "found, with data of the kind:"),
+        *("correct graph", "error of the graph:", "of Keras' float32:", "allowed:"),
+        *("faults that matter:", "found, random data:", "found, with `--check-data`:"),
     )
     cases, counts = bench_record("parity_faults")["cases"], ("matter", "found", "found_with_data")
     rows = [(name, *_errors(case), *(case[key] for key in counts)) for name, case in cases.items()]
@@ -96,13 +96,14 @@ def packages_table() -> str:
     )
     rows: list[Sequence[object]] = []
     for name, model in bench_record("packages")["models"].items():
-        parameters = f"{model.get('parameters', 0):,}"
+        parameters = f"{model['parameters']:,}" if "parameters" in model else ""
         if not model.get("passed"):
             rows.append((name, parameters, "no graph", *[""] * 4))
             continue
         errors = _errors(model, ("max_error", "keras_error"))
         memory = ", ".join(str(model["peak_mib"][stage]) for stage in ("model", "conversion", "parity"))
-        rows.append((name, parameters, model["route"], model["nodes"], *errors, memory))
+        shown = name if model["loads"] else f"{name} (from memory)"
+        rows.append((shown, parameters, model["route"], model["nodes"], *errors, memory))
     return markdown_table(titles, rows)
 
 

@@ -67,7 +67,7 @@ def throughput_table() -> str:
     record = bench_record("train")
     titles = (
         *("norm", "stock Keras layers:", "kerasnorm:", "ratio:", "PyTorch (no augmentation):"),
-        *("the convolutions alone:", "share of them reached:", "ratio on one core:"),
+        *("the convolutions alone:", "share of that reached:", "ratio on one core:"),
     )
     rows = []
     for norm in record["one_core"]:

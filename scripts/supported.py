@@ -108,7 +108,8 @@ HEAD = """# Supported layers and operations
 What the direct route makes of {version}. *Direct*: a lowering writes the ONNX nodes. *By its parts*: the layer's call
 is traced, and the operations that it consists of are lowered; the same holds for
 [layers of your own](custom-layers.md). A layer that isn't supported is converted by tf2onnx where that is possible, and
-the parity check covers it, too. The limits are what a lowering refuses, in the words of its error.
+the parity check covers it, too. The limits are what a lowering refuses, in the words of its error; `…` stands for
+a value of the model, such as a name or a number.
 
 """
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import keras
 
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.keras2 import h5, keras_v2, saved_model
 from export.keras2.addons import KNOWN_LAYERS, replace_stand_ins, unknown_names
 from export.keras2.functional import build_model
@@ -76,7 +76,7 @@ def load_model(
             raise
         raise UserError(f"{path}: {error}") from error
     except Exception as error:  # Keras, h5py and TensorFlow raise whatever a bad file provokes
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        reason = one_line(error)
         raise UserError(
             f"{path}: expected a Keras 2 model that can be rebuilt in Keras 3: {reason}"
         ) from error

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Sequence
 from typing import Any
 
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.keras2.tf_arrays import ARRAYS
 from export.keras2.tf_images import IMAGES
 from export.keras2.tf_math import MATH
@@ -40,7 +40,7 @@ def call(function: str, arguments: Sequence[Any], named: dict[str, Any]) -> Any:
             arguments = [_packed(one) if index == 0 else one for index, one in enumerate(arguments)]
         return known(*arguments, **given)
     except (TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error, 200)
         raise UserError(
             f"tf.{function}: expected a call that keras.ops can stand for, got one {reason}"
         ) from error

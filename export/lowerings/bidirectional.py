@@ -42,7 +42,7 @@ def lower_bidirectional(
     for inner, states in ((layer.forward_layer, given[:half]), (layer.backward_layer, given[half:])):
         run = _KINDS.get(type(inner))
         if run is None:
-            raise Unsupported(f"a bidirectional {type(inner).__name__}")
+            raise Unsupported(f"the layer {type(inner).__name__} in both directions")
         both.append(run(g, inner, x, states or None, mask))
     forward, backward = both
     if layer.return_sequences:

@@ -127,9 +127,7 @@ def check_parity(
         differences,
         oracle=check.oracle.name,
         rows=sum(feed.rows for feed in feeds if feed.is_regular),
-        notes=list(
-            dict.fromkeys([*evaluator.notes, *check.findings.notes, *check.findings.not_judged()])
-        ),
+        notes=list(dict.fromkeys([*evaluator.notes, *check.findings.notes, *check.findings.not_judged()])),
         seconds=time.monotonic() - start,
         peak_memory=peak_memory(),
         examples=check.judged_examples(),

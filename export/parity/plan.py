@@ -25,6 +25,7 @@ HUGE = 1e37
 SIZES = (16, 32, 64, 128, 256, 512, 8, 4, 2048)  # of dynamic dimensions; the first that Keras runs is taken
 # Numbers in the largest tensor of a batch (64 MiB in float64) and, of random data, in its inputs.
 TENSOR_LIMIT, INPUT_LIMIT = 2**23, 2**19
+LARGE_TENSOR = 2**26  # numbers in the largest tensor of a batch of other sizes; more are left out
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ def plan(
     knows_shapes = _has_shapes(model, source, sizes)
     for other in _other_sizes(sizes):
         if knows_shapes and not _has_shapes(model, source, other):
+            continue
+        if count * _largest_tensor(model, source, other) > LARGE_TENSOR:
             continue
         name = " x ".join(map(str, other))
         feeds.append(Feed(f"size {name}", count, partial(source.random, count, other, 1), optional=True))
@@ -183,4 +186,6 @@ def _largest_tensor(model: keras.Model, source: Source, sizes: tuple[int, ...]) 
     size = max(sizes, default=1)
     shapes = [tensor.shape for node in nodes(graph) for tensor in node.outputs] if graph is not None else []
     counts = [math.prod(size if axis is None else axis for axis in shape[1:]) for shape in shapes]
+    if sizes:  # attention weights, which are not outputs of layers, and whose number is quadratic
+        counts += [getattr(layer, "num_heads", 0) * size**2 for layer in model._flatten_layers()]
     return max(1, source.numbers_in_a_row(sizes), *counts)

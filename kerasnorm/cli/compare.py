@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import shlex
 import signal
 import sys
@@ -18,15 +17,14 @@ from kerasnorm.cli.recipe_options import (
     add_data_options,
     add_hyperparameters,
     add_tensorboard_option,
-    hyperparameter_argv,
     recipe_from,
 )
 from kerasnorm.lock import check_unlocked, locked
 from kerasnorm.norms import NORMS, REFERENCE
-from kerasnorm.recipes import RECIPES
 from kerasnorm.study.plan import plan
 from kerasnorm.study.report import write_study
 from kerasnorm.study.run import train_all
+from kerasnorm.study.training import Training
 from kerasnorm.train import check_arguments
 
 BUSY = (
@@ -106,29 +104,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     say = _say_nothing if arguments.quiet else _say
     title = f"Normalizations on {name}: recipe {recipe.name}, {_size(recipe.epochs, arguments.seeds)}"
-    options = _training_options(arguments, data)
+    sha256 = config.data_sha256(arguments.data, arguments.held_out) if config is not None else None
+    board = [] if arguments.tensorboard is True else [arguments.tensorboard]
+    options = ("--tensorboard", *board) if arguments.tensorboard else ()
+    training = Training(recipe, data, arguments.held_out, sha256, options)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, lock, BUSY):
-            train_all(runs, engine_from(arguments, options, data, recipe, say), say)
+            train_all(runs, engine_from(arguments, training, say), say)
             write_study(runs, arguments.norms, title, out, command, arguments.baseline)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; to continue, run the same command again") from None
     print((out / "table.md").read_text(encoding="utf-8"), end="")
     print(f"{out / 'report.html'}: the same with plots and misclassified images")
     return 0
-
-
-def _training_options(arguments: argparse.Namespace, data: str) -> list[str]:
-    """What each training is told: options of kerasnorm.train."""
-    options = ["--data", data, "--held-out", str(arguments.held_out), *hyperparameter_argv(arguments)]
-    if arguments.config is not None:
-        options += ["--config", arguments.config]
-    if arguments.recipe in RECIPES:  # a file may name another
-        options += ["--recipe", arguments.recipe]
-    if arguments.tensorboard:
-        options += ["--tensorboard", *([] if arguments.tensorboard is True else [arguments.tensorboard])]
-    return options
 
 
 def _size(epochs: int, seeds: int) -> str:

@@ -20,7 +20,7 @@ from typing import Any
 
 import kerasnorm
 from export.command import Parser
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.terminal import escape
 from kerasnorm import rundir
 from kerasnorm.data import NAMES
@@ -98,8 +98,7 @@ def read_config(path: Path) -> Config:
     try:
         return _config(path, settings)
     except UserError as error:
-        message = str(error)
-        raise UserError(f"{path}: {message if len(message) < 300 else message[:300] + '...'}") from error
+        raise UserError(f"{path}: {one_line(error)}") from error
 
 
 def print_notes(config: Config) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from export.errors import UserError
-from kerasnorm.recipes import Recipe
 from kerasnorm.study.local_engine import local_engine
 from kerasnorm.study.run import Engine
+from kerasnorm.study.training import Training
 
 # The options of the Dask engine: none of them means anything to the other.
 DASK = ("scheduler", "cores", "shared_runs", "worker_timeout")
@@ -75,14 +75,10 @@ def check_engine(arguments: argparse.Namespace) -> None:
             "jobs: expected none with --engine dask, where the workers decide how many runs train at a time; leave "
             "it out"
         )
-    if arguments.config is not None:
+    if arguments.tensorboard and not (arguments.tensorboard is True and arguments.shared_runs):
         raise UserError(
-            "config: expected none with --engine dask, whose workers don't see the file; give the hyper-parameters as "
-            "options"
-        )
-    if arguments.tensorboard:
-        raise UserError(
-            "tensorboard: expected none with --engine dask, whose workers don't send back what it writes; leave it out"
+            "tensorboard: expected --shared-runs and no DIR with --engine dask, whose workers write to the run "
+            "directories and don't send that back; share the folder of --runs, or leave --tensorboard out"
         )
     if not arguments.scheduler:
         raise UserError(
@@ -98,23 +94,17 @@ def check_engine(arguments: argparse.Namespace) -> None:
 
 
 def engine_from(
-    arguments: argparse.Namespace,
-    options: Sequence[str],
-    data: str,
-    recipe: Recipe,
-    say: Callable[[str], None],
+    arguments: argparse.Namespace, training: Training, say: Callable[[str], None]
 ) -> AbstractContextManager[Engine[Any]]:
     """Return the context of the engine that was chosen; see `train_all`.
 
     Args:
-        arguments: the parsed options, with those of the data.
-        options: options of `kerasnorm.train`: data, recipe and hyper-parameters.
-        data: name or file of the data.
-        recipe: the recipe of all runs.
+        arguments: the parsed options.
+        training: what the study trains.
         say: called with a line about the cluster.
     """
     if arguments.engine == "local":
-        return local_engine(options, arguments.jobs or 1)
+        return local_engine(training, arguments.jobs or 1)
     from kerasnorm.study.dask_engine import Cluster, dask_engine
 
     given = {name: getattr(arguments, name) for name in DASK if getattr(arguments, name) is not None}
@@ -124,4 +114,4 @@ def engine_from(
         shared=given.get("shared_runs", Cluster.shared),
         patience=given.get("worker_timeout", Cluster.patience),
     )
-    return dask_engine(cluster, options, data, arguments.held_out, recipe, Path(arguments.runs), say)
+    return dask_engine(cluster, training, Path(arguments.runs), say)

@@ -1,4 +1,4 @@
-"""A Recipe on the command line: the options, the recipe that they make, and argv for another command."""
+"""A Recipe on the command line: the options, and the recipe that they make."""
 
 from __future__ import annotations
 
@@ -69,21 +69,6 @@ def recipe_from(arguments: argparse.Namespace) -> Recipe:
     given = {name: getattr(arguments, name) for name in _hyperparameters() if hasattr(arguments, name)}
     name = arguments.recipe or DEFAULT  # of a recipe that is not listed, a file has given the values
     return dataclasses.replace(RECIPES.get(name, Recipe(name)), **given)
-
-
-def hyperparameter_argv(arguments: argparse.Namespace) -> list[str]:
-    """Return the options that give another command the hyper-parameters that were given to this one."""
-    argv = []
-    for name in _hyperparameters():
-        if hasattr(arguments, name):
-            value, option = getattr(arguments, name), _option(name)
-            if value is None:
-                continue  # only a file says that
-            if isinstance(value, bool):
-                argv.append(option if value else option.replace("--", "--no-", 1))
-            else:
-                argv += [option, str(value)]
-    return argv
 
 
 def _hyperparameters() -> dict[str, Hyperparameter]:

@@ -27,11 +27,11 @@ from distributed import Client, KilledWorker
 
 import kerasnorm
 from export.errors import UserError
-from kerasnorm.recipes import Recipe
 from kerasnorm.study.dask_worker import Study, check_worker, is_busy, remove_study_folder, train_task
 from kerasnorm.study.environment import DATA, environment
 from kerasnorm.study.plan import Run
 from kerasnorm.study.returned import Returned, check_shared_run, place_run
+from kerasnorm.study.training import Training
 
 CONNECT_SECONDS = 10.0
 STOP_SECONDS = 20.0
@@ -57,10 +57,7 @@ class Cluster:
 @contextlib.contextmanager
 def dask_engine(
     cluster: Cluster,
-    options: Sequence[str],
-    data: str,
-    held_out: int,
-    recipe: Recipe,
+    training: Training,
     folder: Path,
     say: Callable[[str], None] = print,
 ) -> Iterator[DaskEngine]:
@@ -68,24 +65,22 @@ def dask_engine(
 
     Args:
         cluster: which cluster.
-        options: further options of `kerasnorm.train`: data, recipe and hyper-parameters.
-        data: a name or a file, as for `load_data`.
-        held_out: number of training images that take the place of the test images.
-        recipe: the recipe of all runs.
+        training: what the study trains.
         folder: the folder of the run directories.
         say: called with a line about the cluster.
 
     Raises:
         UserError: the scheduler or its workers can't be reached, or a worker has other versions or other data.
     """
-    here = environment(data, held_out)
+    here = environment(training.data, training.held_out)
     with contextlib.ExitStack() as stack:
         client = stack.enter_context(_connect(cluster.address))
         shared = stack.enter_context(_shared_file(folder)) if cluster.shared else None
-        options = (*options, "--cores", str(cluster.cores))
-        key = _key(platform.node(), folder.resolve(), options, here)
-        study = Study(key, here, data, held_out, options, shared)
-        engine = DaskEngine(client, cluster, study, recipe)
+        options = (*training.options, "--cores", str(cluster.cores))
+        training = dataclasses.replace(training, options=options)
+        key = _key(platform.node(), folder.resolve(), training, here)
+        study = Study(key, here, training, shared)
+        engine = DaskEngine(client, cluster, study)
         engine.await_workers()
         _check_machines(client, study, f"scheduler {cluster.address}")
         places = engine.places()
@@ -107,8 +102,8 @@ def dask_engine(
 class DaskEngine:
     """Trains runs as tasks of a Dask cluster."""
 
-    def __init__(self, client: Client, cluster: Cluster, study: Study, recipe: Recipe) -> None:
-        self._client, self._cluster, self._study, self._recipe = client, cluster, study, recipe
+    def __init__(self, client: Client, cluster: Cluster, study: Study) -> None:
+        self._client, self._cluster, self._study = client, cluster, study
         self._executor = client.get_executor(resources={"cores": cluster.cores}, pure=False)
         self._session = uuid.uuid4().hex
         self._last_worker = time.monotonic()
@@ -161,7 +156,7 @@ class DaskEngine:
         settings = {
             "norm": run.norm,
             "seed": run.seed,
-            "recipe": dataclasses.asdict(self._recipe.for_norm(run.norm)),
+            "recipe": dataclasses.asdict(self._study.training.recipe.for_norm(run.norm)),
             "data": {"sha256": self._study.environment[DATA]},
         }
         if self._study.shared is None:

@@ -18,7 +18,7 @@ from kerasnorm.lock import check_unlocked
 from kerasnorm.study.environment import check_environment, environment
 from kerasnorm.study.plan import Run
 from kerasnorm.study.returned import Returned, read_run
-from kerasnorm.study.training import POLL_SECONDS, Stopped, train_in_process
+from kerasnorm.study.training import POLL_SECONDS, Stopped, Training, train_in_process
 
 # How long the lock of a run may outlive a training that died on another machine: the lease of NFS, in seconds.
 LOCK_SECONDS = 120.0
@@ -33,18 +33,14 @@ class Study:
     Attributes:
         key: names the study's folder on a worker; the same for the same study, so that it can be continued.
         environment: the environment of the machine that collects the runs.
-        data: a name or a file, as for `load_data`.
-        held_out: number of training images that take the place of the test images.
-        options: options of `kerasnorm.train`.
+        training: what is trained.
         shared: a file in the folder of the run directories that exists while the study runs, if all workers share
             the folder; otherwise None.
     """
 
     key: str
     environment: Mapping[str, str]
-    data: str
-    held_out: int
-    options: tuple[str, ...]
+    training: Training
     shared: Path | None
 
 
@@ -61,7 +57,7 @@ def check_here(study: Study, worker: Worker) -> None:
     """
     where = f"worker {worker.address}"
     try:
-        got = _environment(study.data, study.held_out)
+        got = _environment(study.training.data, study.training.held_out)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
     check_environment(where, study.environment, got)
@@ -91,7 +87,7 @@ def train_task(study: Study, norm: str, seed: int, name: str) -> Returned:
     stopped = functools.partial(_is_unwanted, worker, worker.get_current_task())
     try:
         _wait_for_lock(run.path, stopped)
-        seconds = train_in_process(run, study.options, stopped)
+        seconds = train_in_process(run, study.training, stopped)
     except Stopped:
         raise Reschedule from None  # if the scheduler still wants the run, on another worker
     except UserError as error:

@@ -6,30 +6,30 @@ import contextlib
 import os
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from kerasnorm.study.plan import Run
-from kerasnorm.study.training import train_in_process
+from kerasnorm.study.training import Training, train_in_process
 
 
 @contextlib.contextmanager
-def local_engine(options: Sequence[str], jobs: int = 1) -> Iterator[LocalEngine]:
+def local_engine(training: Training, jobs: int = 1) -> Iterator[LocalEngine]:
     """Yield an engine that trains on this machine.
 
     Args:
-        options: further options of `kerasnorm.train`: data, recipe and hyper-parameters.
+        training: what the study trains.
         jobs: number of runs at a time, each on its own share of the cores (Linux).
     """
     with ThreadPoolExecutor(jobs) as pool:
-        yield LocalEngine(pool, options, jobs)
+        yield LocalEngine(pool, training, jobs)
 
 
 class LocalEngine:
     """Trains runs in processes, each started and awaited by a thread of `pool`."""
 
-    def __init__(self, pool: ThreadPoolExecutor, options: Sequence[str], jobs: int) -> None:
-        self._pool, self._options, self._jobs = pool, options, jobs
+    def __init__(self, pool: ThreadPoolExecutor, training: Training, jobs: int) -> None:
+        self._pool, self._training, self._jobs = pool, training, jobs
         self._stopped = threading.Event()
         self._shares: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
         for share in core_shares(jobs):
@@ -55,7 +55,7 @@ class LocalEngine:
     def _train(self, run: Run) -> float:
         share = self._shares.get()
         try:
-            return train_in_process(run, self._options, self._stopped.is_set, share)
+            return train_in_process(run, self._training, self._stopped.is_set, share)
         finally:
             self._shares.put(share)
 

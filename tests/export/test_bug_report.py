@@ -59,7 +59,9 @@ def test_a_failure_can_be_reproduced_without_the_data(
     x = keras.Input((3,), name="x")
     ids = L.StringLookup(vocabulary=[f"secret{n}" for n in range(20)])(word)
     features = L.Concatenate()([L.Flatten()(L.Embedding(21, 4)(ids)), x])
-    keras.Model([word, x], L.Dense(2, name="head")(twice()(features))).save(tmp_path / "model.keras")
+    keras.Model([word, x], L.Dense(2, name="head")(twice(name="twice")(features))).save(
+        tmp_path / "model.keras"
+    )
 
     options = ("--import", code, "--quick", "--class-names", "secret1,secret2")
     failed, output, errors = export(tmp_path / "model.keras", *options, "--report", tmp_path / "bug.zip")

@@ -61,7 +61,8 @@ def test_parity_error_carries_the_parity() -> None:
             'in user code:\n\n    File "a.py", line 1, in call  *\n\n    ValueError: no axis 3\n',
             "ValueError: no axis 3",
         ),
-        ("x" * 300, "x" * 200),
+        ("x" * 300, "x" * 196 + " ..."),
+        ("a long word " * 30, "a long word " * 16 + "a ..."),
     ],
 )
 def test_reason_of_an_error(text: str, reason: str) -> None:

@@ -82,5 +82,5 @@ def test_other_layers_are_unsupported() -> None:
     x = series()
     layer = L.Bidirectional(L.LSTM(UNITS))
     layer.forward_layer = Own(UNITS)
-    with pytest.raises(UserError, match=r"\(Bidirectional\): a bidirectional Own"):
+    with pytest.raises(UserError, match=r"\(Bidirectional\): the layer Own in both directions"):
         exact(x, layer(x))

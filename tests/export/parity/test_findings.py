@@ -47,7 +47,9 @@ def test_outputs_that_leave_their_range_are_not_judged() -> None:
     findings = add(Findings(Tolerance()), "batch 1", [1.0, 1.0])
     add(findings, "out of range", [1e3, 1e3], g=[0.0, 0.0])
     assert [d.data for d in findings.differences()] == ["batch 1"]
-    assert findings.not_judged() == ["'y' was not judged on inputs out of range: it grows by more than 8 times"]
+    assert findings.not_judged() == [
+        "'y' was not judged on inputs out of range: it grows by more than 8 times"
+    ]
 
 
 @pytest.mark.parametrize("tolerance", [Tolerance(), Tolerance(atol=1e-6)])

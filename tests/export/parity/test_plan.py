@@ -48,6 +48,24 @@ def test_large_images_come_in_small_batches() -> None:
     assert [feed.rows for feed in found if feed.is_regular] == [1, 2]
 
 
+def test_attention_over_long_sequences_comes_in_small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 8 x 2,048 x 2,048 weights for a row, which are no output of a layer: 256 rows would take 64 GiB.
+    monkeypatch.setattr("export.parity.plan.SIZES", (2048,))
+    x = keras.Input((None, 4))
+    model = keras.Model(x, L.MultiHeadAttention(8, 2)(x, x))
+    found = feeds(model)
+    assert [feed.rows for feed in found if feed.kind.startswith("batch")] == [1, 2]
+    assert [feed.kind for feed in found if feed.kind.startswith("size")] == ["size 512"]
+    x = keras.Input((None, 4))
+    found = feeds(keras.Model(x, L.Dense(8)(x)))
+    assert [feed.rows for feed in found if feed.kind.startswith("batch")] == [1, 2, 7, 32, 64]
+    assert [feed.kind for feed in found if feed.kind.startswith("size")] == [
+        "size 512",
+        "size 2053",
+        "size 4096",
+    ]
+
+
 @pytest.mark.parametrize("count", [3, 42, 700])
 def test_all_rows_of_the_data_are_compared(count: int) -> None:
     data = np.arange(count, dtype=np.float32)[:, np.newaxis] * np.ones((1, 4), np.float32)

@@ -30,7 +30,7 @@ Here = Callable[..., "tuple[int, str, str]"]
             "baseline: expected one of the norms, bn gn, got ln; add it to --norms",
         ),
         ("--jobs 0", "jobs: expected 1 or more, got 0"),
-        ("--engine dask --tensorboard", "tensorboard: expected none with --engine dask"),
+        ("--engine dask --tensorboard", "tensorboard: expected --shared-runs and no DIR with --engine dask"),
         ("--epochs 0", "epochs: expected at least 1, got 0"),
         (
             "--data gone.npz --norms bn --seeds 1",

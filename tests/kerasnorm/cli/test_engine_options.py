@@ -1,21 +1,24 @@
 import argparse
 import sys
+from pathlib import Path
 
 import pytest
 
 from kerasnorm import RECIPES
 from kerasnorm.cli.engine_options import add_engine_options, check_engine, engine_from
+from kerasnorm.cli.recipe_options import add_tensorboard_option
 from kerasnorm.study.local_engine import LocalEngine
+from kerasnorm.study.training import Training
 
 
 def parsed(options: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--config")
-    parser.add_argument("--tensorboard")
+    add_tensorboard_option(parser)
     add_engine_options(parser)
     return parser.parse_args(options.split())
 
 
+TRAINING = Training(RECIPES["documented"], "digits")
 DASK = "--engine dask --scheduler tcp://10.0.0.1:8786"
 
 
@@ -29,11 +32,8 @@ DASK = "--engine dask --scheduler tcp://10.0.0.1:8786"
         ("--cores 2", "cores: expected --engine dask with it, got --engine local; add --engine dask"),
         ("--shared-runs", "shared-runs: expected --engine dask with it, got --engine local"),
         ("--worker-timeout 5", "worker-timeout: expected --engine dask with it, got --engine local"),
-        (
-            f"{DASK} --config c.json",
-            "config: expected none with --engine dask, whose workers don't see the file",
-        ),
-        (f"{DASK} --tensorboard t", "tensorboard: expected none with --engine dask"),
+        (f"{DASK} --tensorboard", "tensorboard: expected --shared-runs and no DIR with --engine dask"),
+        (f"{DASK} --shared-runs --tensorboard t", "tensorboard: expected --shared-runs and no DIR"),
         (f"{DASK} --jobs 2", "jobs: expected none with --engine dask, where the workers decide"),
         (
             "--engine dask",
@@ -59,7 +59,7 @@ def test_dask_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_local_engine_is_the_default() -> None:
     arguments = parsed("--jobs 3")
-    with engine_from(arguments, [], "digits", RECIPES["documented"], print) as engine:
+    with engine_from(arguments, TRAINING, print) as engine:
         assert isinstance(engine, LocalEngine)
         assert engine.places() == 3
 
@@ -70,9 +70,9 @@ def test_dask_with_all_options(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "kerasnorm.study.dask_engine.dask_engine", lambda *arguments: called.extend(arguments)
     )
-    arguments = parsed(f"{DASK} --cores 4 --shared-runs --worker-timeout 600")
+    arguments = parsed(f"{DASK} --cores 4 --shared-runs --worker-timeout 600 --tensorboard")
     check_engine(arguments)
-    arguments.held_out, arguments.runs = 0, "runs"
-    engine_from(arguments, ["--data", "digits"], "digits", RECIPES["documented"], print)
+    arguments.runs = "runs"
+    engine_from(arguments, TRAINING, print)
     assert str(called[0]) == "Cluster(address='tcp://10.0.0.1:8786', cores=4, shared=True, patience=600.0)"
-    assert called[1:4] == [["--data", "digits"], "digits", 0]
+    assert called[1:3] == [TRAINING, Path("runs")]

@@ -8,7 +8,6 @@ from kerasnorm import RECIPES, Recipe
 from kerasnorm.cli.recipe_options import (
     add_data_options,
     add_hyperparameters,
-    hyperparameter_argv,
     recipe_from,
 )
 from kerasnorm.hyperparameters import hyperparameters
@@ -43,28 +42,6 @@ def test_every_field_can_be_set_from_the_command_line() -> None:
             argv = [option if value else option.replace("--", "--no-")]
         recipe = recipe_from(parser().parse_args(argv))
         assert recipe == dataclasses.replace(RECIPES["documented"], **{field.name: value})
-
-
-def test_argv_gives_another_command_the_same_recipe() -> None:
-    argv = [
-        "--recipe",
-        "best",
-        "--epochs",
-        "3",
-        "--no-nesterov",
-        "--l1",
-        "0.5",
-        "--schedule",
-        "step",
-        "--fill",
-        "0",
-    ]
-    arguments = parser().parse_args(argv)
-    again = hyperparameter_argv(arguments)
-    assert again[:4] == ["--l1", "0.5", "--epochs", "3"]
-    assert "--no-nesterov" in again
-    assert recipe_from(parser().parse_args(["--recipe", "best", *again])) == recipe_from(arguments)
-    assert hyperparameter_argv(parser().parse_args([])) == []
 
 
 def test_help_shows_the_defaults_of_the_recipes() -> None:

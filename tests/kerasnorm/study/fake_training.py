@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from kerasnorm import rundir
 from kerasnorm.cli.child_train import end_with_parent
+from kerasnorm.cli.config_file import parse_with_config
 from kerasnorm.cli.recipe_options import recipe_from
 from kerasnorm.cli.train import parser
 from kerasnorm.data import load_data
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 def dask_setup(worker: Worker) -> None:
     """Make the worker start this script."""
     command = training.training_command
-    training.training_command = lambda run, options: [sys.executable, __file__, *command(run, options)[3:]]
+    training.training_command = lambda *settings: [sys.executable, __file__, *command(*settings)[3:]]
 
 
 def write_run(path: Path, norm: str, seed: int, recipe: object, sha256: str) -> None:
@@ -44,7 +45,7 @@ def write_run(path: Path, norm: str, seed: int, recipe: object, sha256: str) -> 
 
 def main() -> None:
     """Write a run as the options say."""
-    arguments = parser().parse_args()
+    arguments, _ = parse_with_config(parser(), None)
     path, started = Path(arguments.out), Path(os.environ["KERASNORM_TEST_STARTED"])
     with rundir.claimed(path):
         (started / f"{path.name}.{os.getpid()}").touch()

@@ -23,7 +23,7 @@ from kerasnorm.study.environment import DATA, environment
 from kerasnorm.study.local_engine import local_engine
 from kerasnorm.study.plan import Run, plan
 from kerasnorm.study.run import train_all
-from kerasnorm.study.training import training_command
+from kerasnorm.study.training import Training, training_command
 from tests.kerasnorm.study.dask_cluster import DaskCluster, is_running, wait_until
 from tests.kerasnorm.study.fake_training import write_run
 
@@ -52,8 +52,7 @@ class Tiny:
 
     def engine(self, **settings: object) -> AbstractContextManager[DaskEngine]:
         cluster = Cluster(self.cluster.address, **settings)  # type: ignore[arg-type]
-        options = ["--data", str(self.data)]
-        return dask_engine(cluster, options, str(self.data), 0, RECIPE, self.folder, self.said.append)
+        return dask_engine(cluster, Training(RECIPE, str(self.data)), self.folder, self.said.append)
 
     def left_on_workers(self) -> list[Path]:
         return list((self.cluster.folder / "scratch").glob("*/kerasnorm-*"))
@@ -244,11 +243,11 @@ def test_a_scheduler_that_goes(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_trainings_on_a_cluster_give_the_bits_of_this_machine(tmp_path: Path) -> None:
     """A worker is killed after the first epoch of a run, which is resumed from its checkpoint."""
-    options = ["--data", "digits", "--epochs", "2"]
     recipe = dataclasses.replace(RECIPE, epochs=2)
+    training = Training(recipe, "digits")
     folders = {name: tmp_path / name for name in ("local", "dask", "shared")}
     runs = {name: plan(["bn", "gn"], 1, "digits", recipe, folder) for name, folder in folders.items()}
-    train_all(runs["local"], local_engine([*options, "--cores", "1"]))
+    train_all(runs["local"], local_engine(dataclasses.replace(training, options=("--cores", "1"))))
     cluster = DaskCluster(tmp_path / "cluster", trains=True)
     try:
         for _ in range(2):
@@ -263,7 +262,7 @@ def test_trainings_on_a_cluster_give_the_bits_of_this_machine(tmp_path: Path) ->
                 os.kill(parent_of(training_of("bn")), signal.SIGKILL)
 
             thread = meanwhile(kill)
-            train_all(runs[name], dask_engine(settings, options, "digits", 0, recipe, folders[name]))
+            train_all(runs[name], dask_engine(settings, training, folders[name]))
             thread.join()
     finally:
         cluster.close()
@@ -274,7 +273,7 @@ def test_trainings_on_a_cluster_give_the_bits_of_this_machine(tmp_path: Path) ->
 
 def training_of(norm: str) -> int:
     """Return the process that trains a norm, by its arguments."""
-    wanted = training_command(Run(norm, 0, Path()), [])[1:6]
+    wanted = training_command(Run(norm, 0, Path()), Path(), [])[1:6]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             arguments = path.read_bytes().decode().split("\0")

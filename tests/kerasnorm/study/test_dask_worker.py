@@ -9,15 +9,17 @@ import pytest
 
 pytest.importorskip("distributed", reason="needs Dask: pip install 'kerasnorm[distributed]'")
 
+from kerasnorm import RECIPES
 from kerasnorm.study.dask_worker import Study, check_here, remove_study_folder, study_folder
 from kerasnorm.study.environment import environment
+from kerasnorm.study.training import Training
 
 WORKER: Any = SimpleNamespace(address="tcp://10.0.0.7:40000", local_directory="/scratch/space/worker-1")
 
 
 @pytest.fixture
 def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
-    return Study("abc", environment("digits"), "digits", 0, (), None)
+    return Study("abc", environment("digits"), Training(RECIPES["documented"], "digits"), None)
 
 
 def test_the_same_environment_passes(study: Study, tmp_path: Path) -> None:
@@ -34,8 +36,14 @@ def test_the_same_environment_passes(study: Study, tmp_path: Path) -> None:
             "expected the folder /elsewhere/runs of this machine, got none or another; share it by a network file "
             "system, or leave out --shared-runs",
         ),
-        ({"held_out": 5}, "expected data with SHA-256 .*, got .*; put the same file there"),
-        ({"data": "/gone.npz"}, "/gone.npz: expected a .npz file, found nothing of that name"),
+        (
+            {"training": Training(RECIPES["documented"], "digits", 5)},
+            "expected data with SHA-256 .*, got .*; put the same file there",
+        ),
+        (
+            {"training": Training(RECIPES["documented"], "/gone.npz")},
+            "/gone.npz: expected a .npz file, found nothing of that name",
+        ),
         ({"environment": {"numpy": "0.1"}}, "expected numpy 0.1, got .*; make both the same"),
     ],
 )

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from kerasnorm import RECIPES
 from kerasnorm.study.local_engine import local_engine
 from kerasnorm.study.plan import Run
 from kerasnorm.study.run import train_all
-from kerasnorm.study.training import Stopped, train_in_process
+from kerasnorm.study.training import Stopped, Training, train_in_process
 from tests.kerasnorm.study.finished import finished
 
 
@@ -83,13 +84,13 @@ def test_the_error_of_a_run_is_passed_on(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"run: gone\.npz: expected a \.npz file, found nothing of that name"
     ):
-        train_all([run], local_engine(["--data", "gone.npz"]))
+        train_all([run], local_engine(Training(RECIPES["documented"], "gone.npz")))
 
 
 def test_whatever_ends_the_study_stops_its_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[str] = []
 
-    def command(run: Run, options: object) -> list[str]:
+    def command(run: Run, *_: object) -> list[str]:
         script = "import sys; sys.exit('out of luck')" if run.norm == "gn" else "import time; time.sleep(100)"
         return [sys.executable, "-c", script]
 
@@ -105,6 +106,6 @@ def test_whatever_ends_the_study_stops_its_processes(tmp_path: Path, monkeypatch
     runs = [Run(norm, seed, tmp_path / f"{norm}-{seed}") for seed in range(3) for norm in ("bn", "gn")]
     begin = time.monotonic()
     with pytest.raises(ValueError, match="gn-0: out of luck"):
-        train_all(runs, local_engine([], jobs=2))
+        train_all(runs, local_engine(Training(RECIPES["documented"], "digits"), jobs=2))
     assert time.monotonic() - begin < 60
     assert ended == ["bn-0"]
