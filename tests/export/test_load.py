@@ -41,10 +41,9 @@ def test_keras_2_package_is_not_imported_for_a_model_of_keras_3(suffix: str, tmp
     assert load_in_a_new_process(tmp_path / f"model{suffix}") == [[], ["InputLayer", "Dense"]]
 
 
-@pytest.mark.parametrize("suffix", [".keras", pytest.param(".h5", marks=pytest.mark.slow)])
-@pytest.mark.parametrize(
-    "module", [pytest.param("export.keras2.filter_response", marks=pytest.mark.slow), "export.addons"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("module", ["export.keras2.filter_response", "export.addons"])
 def test_filter_response_normalization_is_imported_by_its_name(
     suffix: str, module: str, tmp_path: Path
 ) -> None:

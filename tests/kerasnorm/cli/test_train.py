@@ -214,9 +214,7 @@ def test_a_killed_and_an_interrupted_run_resume_to_the_same_bits(
     assert "expected a new directory, got one with files; give --resume" in errors
 
 
-def test_overwrite_removes_nothing_if_an_argument_is_wrong(
-    command: Command, train_here: Here, tmp_path: Path
-) -> None:
+def test_overwrite_removes_nothing_if_an_argument_is_wrong(train_here: Here, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/one.png").write_text("precious")
     code, _, errors = train_here(
@@ -233,6 +231,14 @@ def test_overwrite_removes_nothing_if_an_argument_is_wrong(
     code, _, _ = train_here("--norm", "bn", "--data", "gone.npz", "--out", run, "--overwrite")
     assert code == 2
     assert (run / "metrics.json").read_text() == "{}"
+
+
+@pytest.mark.slow
+def test_overwrite_removes_the_files_of_a_run_alone(command: Command, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("config.json", "metrics.json"):
+        (run / name).write_text("{}")
     (run / "notes.txt").write_text("mine")
     options = (
         "--norm",

@@ -19,6 +19,7 @@ def test_what_a_run_is(tmp_path: Path) -> None:
     assert [name for name, _ in named([run, run])] == ["first", "first"]
 
 
+@pytest.mark.slow
 def test_layers_of_kerasnorm_are_read_in_a_new_process(tmp_path: Path) -> None:
     paths = [str(write_run(tmp_path / norm, norm)) for norm in ("rms", "frn")]
     program = (
