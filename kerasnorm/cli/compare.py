@@ -10,6 +10,7 @@ from pathlib import Path
 
 from export.command import Parser, run
 from export.errors import UserError
+from export.terminal import escape
 from kerasnorm.cli.config_file import add_config_option, parse_with_config, print_notes
 from kerasnorm.cli.engine_options import add_engine_options, check_engine, engine_from
 from kerasnorm.cli.interrupts import sigterm_as_interrupt
@@ -21,7 +22,7 @@ from kerasnorm.cli.recipe_options import (
 )
 from kerasnorm.lock import check_unlocked, locked
 from kerasnorm.norms import NORMS, REFERENCE
-from kerasnorm.study.plan import plan
+from kerasnorm.study.plan import check_data, plan
 from kerasnorm.study.report import write_study
 from kerasnorm.study.run import train_all
 from kerasnorm.study.training import Training
@@ -98,8 +99,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             settings = {"seed": planned.seed, "held_out": arguments.held_out, "out": planned.path}
             settings["tensorboard"] = arguments.tensorboard
             check_arguments(planned.norm, data, recipe, **settings, resume=True)
+    not_compared = check_data(runs, data, arguments.held_out)
     if config is not None:
         print_notes(config)
+    complete = sum(run.complete for run in runs)
+    if not_compared:
+        _note(not_compared)
+    if arguments.tensorboard and complete:
+        _note(f"--tensorboard writes nothing for the {complete} runs that are complete already")
     command = shlex.join(["python", "-m", "kerasnorm.compare", *argv, *reproducible])
     out = Path(arguments.out) if arguments.out else folder / f"compare-{name}-{recipe.name}"
     say = _say_nothing if arguments.quiet else _say
@@ -124,6 +131,10 @@ def _size(epochs: int, seeds: int) -> str:
     return ", ".join(
         f"{count} {what}{'s' if count > 1 else ''}" for count, what in ((epochs, "epoch"), (seeds, "seed"))
     )
+
+
+def _note(text: str) -> None:
+    print(escape(f"note: {text}"), file=sys.stderr)
 
 
 def _say(line: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from distributed import Reschedule, Worker, get_worker
 from distributed.core import Status
 
-from export.errors import UserError
+from export.errors import CheckError, UserError
 from kerasnorm.lock import check_unlocked
 from kerasnorm.study.environment import check_environment, environment
 from kerasnorm.study.plan import Run
@@ -79,6 +79,7 @@ def train_task(study: Study, norm: str, seed: int, name: str) -> Returned:
 
     Raises:
         UserError: the training failed, or the worker is not as it should be.
+        CheckError: the training failed its own check.
     """
     worker = get_worker()
     check_here(study, worker)
@@ -90,8 +91,8 @@ def train_task(study: Study, norm: str, seed: int, name: str) -> Returned:
         seconds = train_in_process(run, study.training, stopped)
     except Stopped:
         raise Reschedule from None  # if the scheduler still wants the run, on another worker
-    except UserError as error:
-        raise UserError(f"worker {worker.address}: {error}") from None
+    except (UserError, CheckError) as error:
+        raise type(error)(f"worker {worker.address}: {error}") from None
     return read_run(run.path, seconds, shared=study.shared is not None)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from export.errors import UserError
 from kerasnorm import rundir
+from kerasnorm.data import hold_out, load_data
 from kerasnorm.recipes import Recipe
 
 
@@ -64,3 +65,33 @@ def plan(norms: Sequence[str], seeds: int, name: str, recipe: Recipe, folder: Pa
             config = {"norm": run.norm, "recipe": wanted, "seed": run.seed}
             rundir.check_same(run.path, config, "name another folder with --runs")
     return runs
+
+
+def check_data(runs: Sequence[Run], data: str, held_out: int) -> str | None:
+    """Check that the complete runs of a plan were trained on this data; training checks the others.
+
+    Args:
+        runs: the plan.
+        data: a name or a file, as for `load_data`.
+        held_out: number of training images that take the place of the test images.
+
+    Returns:
+        None, or why they could not be compared, if all runs are complete and the data can't be loaded here.
+
+    Raises:
+        UserError: a run was trained on other data, or there is no data for the runs that are left.
+    """
+    complete = [run for run in runs if run.complete]
+    if not complete:
+        return None
+    try:
+        dataset = load_data(data)
+        dataset = hold_out(dataset, held_out) if held_out else dataset
+    except UserError as error:
+        if len(complete) < len(runs):
+            raise
+        return f"the data of the complete runs was not compared: {error}"
+    for run in complete:
+        found = {"data": {"sha256": dataset.sha256}}
+        rundir.check_same(run.path, found, "name another folder with --runs, or the data of that run")
+    return None

@@ -22,7 +22,8 @@ def summary(runs: Sequence[Run], norms: Sequence[str], baseline: str | None = No
         norms: the norms.
         baseline: the norm that the others are compared with; None: every pair is compared.
     """
-    means = {norm: summarize(accuracies(runs, norm)).mean for norm in norms}
+    # The sum of the same numbers in another order may differ in its last place.
+    means = {norm: round(summarize(accuracies(runs, norm)).mean, 9) for norm in norms}
     ranked = sorted(norms, key=lambda norm: -means[norm])
     seeds = sum(run.norm == ranked[0] for run in runs)
     images = runs[0].config["data"]["test_images"]
@@ -47,7 +48,7 @@ def _one(runs: Sequence[Run], norm: str, seeds: int, images: int) -> str:
 
 def _ranking(means: dict[str, float], ranked: Sequence[str], seeds: int, images: int) -> str:
     best = means[ranked[0]]
-    first = [norm for norm in ranked if math.isclose(means[norm], best, rel_tol=0, abs_tol=1e-9)]
+    first = [norm for norm in ranked if means[norm] == best]
     if len(first) > 1:
         return f"{_list(first)} come first together, with {best:.2f} % of the test images right, {_mean_of(seeds)}."
     second = means[ranked[1]]

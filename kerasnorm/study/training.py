@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.errors import UserError
+from export.errors import CheckError, UserError
 from export.files import write_json
 from kerasnorm.recipes import Recipe
 from kerasnorm.study.plan import Run
@@ -66,6 +66,7 @@ def train_in_process(
 
     Raises:
         UserError: the training failed; the message is its own.
+        CheckError: it failed its own check, likewise.
         Stopped: `stopped` returned True, and the process has ended.
     """
     begin = time.monotonic()
@@ -78,14 +79,21 @@ def train_in_process(
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
+            errors="replace",
         )
         if cores:
             with contextlib.suppress(ProcessLookupError):  # the process has ended already
                 os.sched_setaffinity(process.pid, cores)  # early enough: Python is still importing
         errors = _wait(process, stopped)
+    if process.returncode < 0:
+        raise UserError(
+            f"{run.path}: expected a training that ends by itself, got one that was ended by signal "
+            f"{-process.returncode}; if memory was full, train fewer at a time"
+        )
     if process.returncode:
-        lines = errors.strip().splitlines() or [f"exit code {process.returncode}"]
-        raise UserError(f"{run.path}: {lines[-1].removeprefix('error: ')}")
+        lines = [line for line in errors.splitlines() if line.startswith("error: ")] or errors.splitlines()
+        reason = lines[-1].removeprefix("error: ") if lines else f"exit code {process.returncode}"
+        raise (CheckError if process.returncode == 1 else UserError)(f"{run.path}: {reason}")
     return time.monotonic() - begin
 
 

@@ -23,14 +23,21 @@ CLASSES = ("cat & <dog>", "$x_{", "日本")
 COUNTS = np.array([[3, 1, 0], [0, 4, 0], [0, 0, 2]])
 
 
-def finished(folder: Path, norm: str, seed: int, accuracy: float, confusion: bool = True) -> Run:
+def finished(
+    folder: Path,
+    norm: str,
+    seed: int,
+    accuracy: float,
+    confusion: bool = True,
+    sha256: str = "0123456789abcdef",
+) -> Run:
     """Make the directory of a complete run of two epochs."""
     path = folder / f"{norm}-{seed}"
     path.mkdir()
     config = {
         "data": {
             "name": "pets",
-            "sha256": "0123456789abcdef",
+            "sha256": sha256,
             "training_images": 60_000,
             "test_images": 10_000,
             "image_shape": [28, 28, 1],

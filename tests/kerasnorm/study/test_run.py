@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from export.errors import CheckError
 from kerasnorm import RECIPES
 from kerasnorm.study.local_engine import local_engine
 from kerasnorm.study.plan import Run
@@ -105,7 +106,7 @@ def test_whatever_ends_the_study_stops_its_processes(tmp_path: Path, monkeypatch
     monkeypatch.setattr("kerasnorm.study.local_engine.train_in_process", train)
     runs = [Run(norm, seed, tmp_path / f"{norm}-{seed}") for seed in range(3) for norm in ("bn", "gn")]
     begin = time.monotonic()
-    with pytest.raises(ValueError, match="gn-0: out of luck"):
+    with pytest.raises(CheckError, match="gn-0: out of luck"):
         train_all(runs, local_engine(Training(RECIPES["documented"], "digits"), jobs=2))
     assert time.monotonic() - begin < 60
     assert ended == ["bn-0"]

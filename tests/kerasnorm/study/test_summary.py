@@ -47,6 +47,13 @@ def found(folder: Path, baseline: str | None = None, /, **accuracies: tuple[floa
             ],
         ),
         (
+            # In another order, the sum of the same numbers differs in its last place.
+            {"bn": (0.991, 0.9937, 0.9923, 0.9919, 0.9931), "gn": (0.9931, 0.9919, 0.9923, 0.9937, 0.991)},
+            [
+                "bn and gn come first together, with 99.24 % of the test images right, on average over 5 seeds."
+            ],
+        ),
+        (
             {"bn": (0.990, 0.991, 0.9897), "gn": (0.996, 0.9973, 0.9957)},
             [
                 f"{GN} comes first, with 99.63 % of the test images right, on average over 3 seeds. {BN} is next with "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from export.errors import CheckError, KerasnormError
 from export.files import write_json
 from kerasnorm import RECIPES
 from kerasnorm.cli.config_file import parse_with_config
@@ -67,7 +68,7 @@ def test_seconds_are_returned(script: Script) -> None:
 def test_the_process_runs_on_its_cores(script: Script) -> None:
     core = min(os.sched_getaffinity(0))
     run = script("import os, sys, time; time.sleep(0.3); sys.exit(str(sorted(os.sched_getaffinity(0))))")
-    with pytest.raises(ValueError, match=rf"run: \[{core}\]$"):
+    with pytest.raises(CheckError, match=rf"run: \[{core}\]$"):
         train_in_process(run, TRAINING, lambda: False, [core])
 
 
@@ -78,12 +79,35 @@ def test_the_process_runs_on_its_cores(script: Script) -> None:
             "import sys; sys.exit('a warning\\nerror: expected luck, got none')",
             "run: expected luck, got none$",
         ),
+        (
+            "import sys; sys.stderr.write('error: expected luck, got none\\nnote: later\\n'); sys.exit(2)",
+            "run: expected luck, got none$",
+        ),
         ("import sys; sys.exit(7)", "run: exit code 7$"),
+        (
+            "import os, sys; sys.stderr.write('note: versions\\n'); sys.stderr.flush(); os.kill(os.getpid(), 9)",
+            "run: expected a training that ends by itself, got one that was ended by signal 9; if memory was full",
+        ),
+        (
+            r"import os, sys; os.write(2, b'error: \xff\n'); sys.exit(2)",
+            "run: \ufffd$",
+        ),
     ],
 )
 def test_the_error_is_the_last_line(script: Script, code: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(KerasnormError, match=message):
         train_in_process(script(code), TRAINING, lambda: False)
+
+
+def test_a_training_that_fails_its_own_check(script: Script) -> None:
+    with pytest.raises(CheckError, match=r"run: loss is NaN$"):
+        train_in_process(
+            script("import sys; print('error: loss is NaN', file=sys.stderr); sys.exit(1)"), TRAINING, no
+        )
+
+
+def no() -> bool:
+    return False
 
 
 def test_a_stopped_process_has_ended(script: Script, tmp_path: Path) -> None:
