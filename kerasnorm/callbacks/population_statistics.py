@@ -89,20 +89,17 @@ class PopulationStatistics(keras.callbacks.Callback):
         state = _copies(model.non_trainable_variables)
         means = [_Mean(norm.moving_mean, norm.path) for norm in norms]
         variances = [_Mean(norm.moving_variance, norm.path) for norm in norms]
-        momenta = [norm.momentum for norm in norms]
         try:
-            for norm in norms:
-                norm.momentum = 0.0  # a layer then assigns the values of the batch
             for x in self._calibration_batches():
                 with contextlib.ExitStack() as stack:
+                    for norm in norms:
+                        stack.enter_context(_plain(norm))
                     for mean in (*means, *variances):
                         stack.enter_context(mean.recording(size(x)))
                     stack.enter_context(_without_random_numbers_of_torch())
                     model(x, training=True)
                 _restore(state)
         finally:
-            for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
             _restore(state)
         for mean in (*means, *variances):
             mean.assign()
@@ -161,6 +158,29 @@ class _Mean:
             f"PopulationStatistics: expected a model that runs eagerly, got one whose compiled call hides the "
             f"statistics of layer {self.layer!r}; call its layers outside of tf.function or jax.jit"
         )
+
+
+# With these a layer assigns the values of the batch, and its output depends on the batch alone: where batch
+# renormalization, ours or Keras' own, corrects by the moving averages, the next layers would see values of the past.
+_PLAIN = {
+    "momentum": 0.0,
+    "r_max": 1.0,
+    "d_max": 0.0,
+    "renorm_clipping": {"rmin": 1.0, "rmax": 1.0, "dmax": 0.0},
+}
+
+
+@contextlib.contextmanager
+def _plain(norm: keras.layers.BatchNormalization) -> Iterator[None]:
+    """Let a layer, of whichever variant, compute batch normalization without the moving averages."""
+    before = {name: getattr(norm, name) for name in _PLAIN if hasattr(norm, name)}
+    try:
+        for name in before:
+            setattr(norm, name, _PLAIN[name])
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(norm, name, value)
 
 
 @contextlib.contextmanager
