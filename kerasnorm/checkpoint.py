@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 from export.errors import CheckError, UserError
 from export.files import write_whole
 from kerasnorm import rundir
+from kerasnorm.callbacks import PopulationStatistics
 from kerasnorm.history import is_finite, write_history
 
 
@@ -72,14 +75,17 @@ class ProgressSaver(keras.callbacks.Callback):
     Args:
         path: the run directory.
         history: the rows of the epochs that are already done; each epoch appends its own.
+        statistics: the callbacks whose means and variances, made for evaluation, are not to be in the checkpoint.
 
     Raises:
         CheckError: a loss is NaN or infinite.
     """
 
-    def __init__(self, path: Path, history: list[dict[str, float]]) -> None:
+    def __init__(
+        self, path: Path, history: list[dict[str, float]], statistics: Sequence[PopulationStatistics] = ()
+    ) -> None:
         super().__init__()
-        self.path, self.history = path, history
+        self.path, self.history, self.statistics = path, history, statistics
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock."""
@@ -98,4 +104,7 @@ class ProgressSaver(keras.callbacks.Callback):
                 f"in the test of epoch {epoch + 1}; to continue after epoch {epoch}, give --resume and a "
                 f"--learning-rate below {values['learning_rate']:g}"
             )
-        save_checkpoint(self.path, self.model, epoch + 1)
+        with contextlib.ExitStack() as stack:
+            for callback in self.statistics:
+                stack.enter_context(callback.averages_of_training())
+            save_checkpoint(self.path, self.model, epoch + 1)

@@ -210,7 +210,7 @@ def _fit_and_save(
     board: Path | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    from kerasnorm.callbacks import MisclassifiedImages, Progress
+    from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, Progress
     from kerasnorm.checkpoint import ProgressSaver, load_checkpoint
     from kerasnorm.results import save_results
     from kerasnorm.speed import restore
@@ -219,6 +219,7 @@ def _fit_and_save(
     done = load_checkpoint(path, model)
     history = read_history(path)[:done]
     own = recipe.callbacks(data.x_train)
+    statistics = [callback for callback in (*own, *callbacks) if isinstance(callback, PopulationStatistics)]
     progress = Progress(("accuracy", "val_accuracy", "loss"))
     shown = [progress] if verbose is None else []
     if done < recipe.epochs:
@@ -232,7 +233,7 @@ def _fit_and_save(
                 steps_per_epoch=recipe.steps_per_epoch(data),
                 validation_data=recipe.test_data(data),
                 validation_batch_size=min(512, len(data.x_test)),
-                callbacks=[*own, ProgressSaver(path, history), *shown, *callbacks],
+                callbacks=[*own, ProgressSaver(path, history, statistics), *shown, *callbacks],
                 shuffle=False,  # the batches are shuffled already
                 verbose=verbose or 0,
             )

@@ -23,7 +23,7 @@ class PopulationStatistics(keras.callbacks.Callback):
 
     The training is the same as without the callback: the moving averages, the states of random generators and every
     other state of the layers are as before when the next epoch begins. Callbacks at the end of an epoch, such as
-    ModelCheckpoint, see the model as it was evaluated.
+    ModelCheckpoint, see the model as it was evaluated; `averages_of_training` gives them the other averages.
 
     List it after callbacks that change the weights, such as `keras.callbacks.SwapEMAWeights` and `EarlyStopping`. A
     layer that the model calls several times has the mean over its calls. Layers that are frozen, and models without
@@ -73,6 +73,16 @@ class PopulationStatistics(keras.callbacks.Callback):
         """Calibrate the trained model."""
         self._in_training, self._averages = False, []
         self.compute(self.model)
+
+    @contextlib.contextmanager
+    def averages_of_training(self) -> Iterator[None]:
+        """Give the model the moving averages of the training meanwhile, for a checkpoint to continue from."""
+        calibrated = _copies([variable for variable, _ in self._averages])
+        _restore(self._averages)
+        try:
+            yield
+        finally:
+            _restore(calibrated)
 
     def compute(self, model: keras.Model) -> None:
         """Set the moving mean and variance of every BatchNormalization of `model`; change nothing else.

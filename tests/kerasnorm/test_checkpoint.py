@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from export.errors import CheckError
-from kerasnorm import rundir
+from kerasnorm import PopulationStatistics, rundir
 from kerasnorm.checkpoint import ProgressSaver, load_checkpoint, save_checkpoint
 from kerasnorm.history import is_finite, read_history
+from kerasnorm.normalizations import BatchRenormalization
 
 
 def small_model(units: int = 2, seed: int = 0) -> keras.Model:
@@ -28,6 +29,30 @@ def test_checkpoint_holds_weights_velocity_and_random_states(tmp_path: Path) -> 
     for a, b in zip(model.variables, other.variables, strict=True):
         np.testing.assert_array_equal(a, b)
     assert load_checkpoint(tmp_path / "none", other) == 0
+
+
+def test_a_training_with_statistics_goes_on_from_its_own_moving_averages(tmp_path: Path) -> None:
+    """Batch renormalization computes with them, so the resumed training is another one with any others."""
+    x = np.random.default_rng(0).normal(2, 1, size=(20, 3))
+
+    def fit(epochs: int) -> keras.Model:
+        keras.utils.set_random_seed(0)
+        norm = BatchRenormalization(warmup=0, r_steps=0, d_steps=0)
+        model = keras.Sequential([keras.Input((3,)), norm, keras.layers.Dense(2)])
+        accuracy = [keras.metrics.MeanSquaredError(name=name) for name in ("accuracy", "cross_entropy")]
+        model.compile(keras.optimizers.SGD(0.1, momentum=0.9), "mse", metrics=accuracy)
+        done = load_checkpoint(tmp_path, model)
+        statistics = PopulationStatistics(x)
+        callbacks = [statistics, ProgressSaver(tmp_path, read_history(tmp_path)[:done], [statistics])]
+        options = {"validation_data": (x, x[:, :2]), "callbacks": callbacks, "shuffle": False, "verbose": 0}
+        model.fit(x, x[:, :2], 10, epochs, initial_epoch=done, **options)
+        return model
+
+    whole = fit(3)
+    (tmp_path / rundir.CHECKPOINT).unlink()
+    fit(1)
+    for a, b in zip(whole.variables, fit(3).variables, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("damage", ["truncated", "another model", "empty"])

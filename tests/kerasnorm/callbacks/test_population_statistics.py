@@ -157,7 +157,7 @@ def test_renormalization_has_the_statistics_of_batch_normalization(variant: str)
         layers = [BatchRenormalization(warmup=0, r_steps=0, d_steps=0) for _ in range(2)]
     model = two_norms(layers)
     model.compile(keras.optimizers.SGD(0.01), "mse")
-    model.fit(X, X, 8, 3, verbose=0)  # the averages are then between the initial ones and those of the batches
+    model.fit(X, X, 8, 3, verbose=0)  # after which the averages are still close to the initial ones
     expected = [stock(), stock()]
     other = two_norms(expected)
     for theirs, ours in zip(expected, layers, strict=True):
