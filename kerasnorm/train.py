@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from export.errors import UserError
 from kerasnorm import rundir
 from kerasnorm.data import NAMES, Dataset, hold_out, load_data
-from kerasnorm.history import read_history
+from kerasnorm.history import finished_rows, read_history
 from kerasnorm.norms import check_groups
 from kerasnorm.recipes import Recipe, get_recipe
 
@@ -217,7 +217,7 @@ def _fit_and_save(
     from kerasnorm.tensorboard import RunTensorBoard, write_pictures
 
     done = load_checkpoint(path, model)
-    history = read_history(path)[:done]
+    history = finished_rows(path, done)
     own = recipe.callbacks(data.x_train)
     statistics = [callback for callback in (*own, *callbacks) if isinstance(callback, PopulationStatistics)]
     progress = Progress(("accuracy", "val_accuracy", "loss"))
