@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from export.errors import CheckError, UserError
+from export.errors import CheckError, UserError, reason_of
 from export.files import write_whole
 from kerasnorm import rundir
 from kerasnorm.callbacks import PopulationStatistics
@@ -53,9 +52,9 @@ def load_checkpoint(path: Path, model: keras.Model) -> int:
             epochs = int(saved["epochs"])
         for name, variable in state.items():
             variable.assign(values[name])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile, zlib and the backend raise whatever a damaged file provokes
         raise UserError(
-            f"{file}: expected a checkpoint of this run: {error}; give --overwrite to start again"
+            f"{file}: expected a checkpoint of this run: {reason_of(error)}; give --overwrite to start again"
         ) from error
     return epochs
 

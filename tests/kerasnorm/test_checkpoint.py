@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import keras
@@ -55,14 +56,31 @@ def test_a_training_with_statistics_goes_on_from_its_own_moving_averages(tmp_pat
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "another model", "empty"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "another model", "empty", "one array", "epochs", "compression"]
+)
 def test_a_damaged_or_foreign_checkpoint_raises(tmp_path: Path, damage: str) -> None:
     save_checkpoint(tmp_path, small_model(units=3 if damage == "another model" else 2), 1)
     file = tmp_path / rundir.CHECKPOINT
-    if damage != "another model":
+    if damage == "one array":
+        with open(file, "wb") as opened:
+            np.save(opened, np.zeros(3))
+    elif damage == "epochs":
+        with np.load(file) as arrays:
+            np.savez(file, **{**arrays, "epochs": np.arange(3)})
+    elif damage == "compression":  # a method that zipfile does not know, in each header
+        content = bytearray(file.read_bytes())
+        for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+            for match in re.finditer(re.escape(signature), bytes(content)):
+                content[match.start() + offset] = 99
+        file.write_bytes(content)
+    elif damage != "another model":
         file.write_bytes(file.read_bytes()[: 500 if damage == "truncated" else 0])
-    with pytest.raises(ValueError, match=r"checkpoint.npz: expected a checkpoint of this run.*--overwrite"):
+    with pytest.raises(
+        ValueError, match=r"checkpoint.npz: expected a checkpoint of this run.*--overwrite"
+    ) as caught:
         load_checkpoint(tmp_path, small_model())
+    assert "\n" not in str(caught.value)
 
 
 def test_progress_is_saved_after_each_epoch(tmp_path: Path) -> None:

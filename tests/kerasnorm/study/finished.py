@@ -46,6 +46,7 @@ def finished(folder: Path, norm: str, seed: int, accuracy: float, confusion: boo
     if confusion:
         write_confusion(path / "confusion.csv", Confusion(CLASSES, COUNTS))
     metrics = {
+        "epochs": 2,
         "test_accuracy": accuracy,
         "best_test_accuracy": accuracy + 0.001,
         "best_epoch": 1,
