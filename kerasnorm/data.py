@@ -92,12 +92,18 @@ def hold_out(dataset: Dataset, count: int) -> Dataset:
     Use it to choose a recipe without looking at the test images.
 
     Raises:
-        UserError: `count` is less than 1, or leaves no training image.
+        UserError: `count` is less than 1, or leaves no training image of some class.
     """
     if not 1 <= count < len(dataset.x_train):
         raise UserError(
             f"hold_out: expected 1 to {len(dataset.x_train) - 1} of the {len(dataset.x_train)} training images, "
             f"got {count}"
+        )
+    lost = np.setdiff1d(dataset.y_train, dataset.y_train[:-count])
+    if lost.size:
+        raise UserError(
+            f"held_out: expected each class among the remaining training images, got none of class {lost[0]}; shuffle "
+            "the file, or hold out fewer"
         )
     return replace(
         dataset,

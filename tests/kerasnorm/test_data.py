@@ -121,3 +121,14 @@ def test_hold_out_takes_the_last_training_images() -> None:
     for count in (-1, len(digits.x_train)):
         with pytest.raises(ValueError, match=f"hold_out: expected 1 to .* training images, got {count}"):
             hold_out(digits, count)
+
+
+def test_hold_out_leaves_images_of_each_class(tmp_path: Path) -> None:
+    save(tmp_path / "sorted.npz", y_train=np.arange(12) // 4)
+    dataset = load_data(tmp_path / "sorted.npz")
+    assert len(hold_out(dataset, 3).x_train) == 9
+    message = (
+        "held_out: expected each class among the remaining training images, got none of class 2; shuffle"
+    )
+    with pytest.raises(ValueError, match=message):
+        hold_out(dataset, 4)
