@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ MISCLASSIFIED_SHOWN = 25
 
 def train(
     norm: str,
-    data: str = "auto",
+    data: str | os.PathLike[str] = "auto",
     recipe: str | Recipe = "documented",
     *,
     seed: int = 0,
@@ -73,6 +74,7 @@ def train(
             model differs from the Keras model, and the run is complete except for model.onnx.
         KeyboardInterrupt: the run was interrupted; the message says how to continue it.
     """
+    data = os.fspath(data)
     recipe = check_arguments(
         norm,
         data,
@@ -132,7 +134,7 @@ def train(
 
 def check_arguments(
     norm: str,
-    data: str = "auto",
+    data: str | os.PathLike[str] = "auto",
     recipe: str | Recipe = "documented",
     *,
     seed: int = 0,
@@ -150,6 +152,7 @@ def check_arguments(
     Raises:
         UserError: an argument or the run directory can't be used.
     """
+    data = os.fspath(data)
     if resume and overwrite:
         raise UserError("expected one of --resume and --overwrite, got both")
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
