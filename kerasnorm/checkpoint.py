@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import time
-import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from export.errors import CheckError, UserError
+from export.errors import CheckError, UserError, reason_of
 from export.files import write_whole
 from kerasnorm import rundir
+from kerasnorm.callbacks import PopulationStatistics
 from kerasnorm.history import is_finite, write_history
 
 
@@ -50,9 +52,9 @@ def load_checkpoint(path: Path, model: keras.Model) -> int:
             epochs = int(saved["epochs"])
         for name, variable in state.items():
             variable.assign(values[name])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except Exception as error:  # NumPy, zipfile, zlib and the backend raise whatever a damaged file provokes
         raise UserError(
-            f"{file}: expected a checkpoint of this run: {error}; give --overwrite to start again"
+            f"{file}: expected a checkpoint of this run: {reason_of(error)}; give --overwrite to start again"
         ) from error
     return epochs
 
@@ -72,14 +74,17 @@ class ProgressSaver(keras.callbacks.Callback):
     Args:
         path: the run directory.
         history: the rows of the epochs that are already done; each epoch appends its own.
+        statistics: the callbacks whose means and variances, made for evaluation, are not to be in the checkpoint.
 
     Raises:
         CheckError: a loss is NaN or infinite.
     """
 
-    def __init__(self, path: Path, history: list[dict[str, float]]) -> None:
+    def __init__(
+        self, path: Path, history: list[dict[str, float]], statistics: Sequence[PopulationStatistics] = ()
+    ) -> None:
         super().__init__()
-        self.path, self.history = path, history
+        self.path, self.history, self.statistics = path, history, statistics
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Start the clock."""
@@ -98,4 +103,7 @@ class ProgressSaver(keras.callbacks.Callback):
                 f"in the test of epoch {epoch + 1}; to continue after epoch {epoch}, give --resume and a "
                 f"--learning-rate below {values['learning_rate']:g}"
             )
-        save_checkpoint(self.path, self.model, epoch + 1)
+        with contextlib.ExitStack() as stack:
+            for callback in self.statistics:
+                stack.enter_context(callback.averages_of_training())
+            save_checkpoint(self.path, self.model, epoch + 1)

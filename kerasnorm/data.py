@@ -15,10 +15,12 @@ from export.errors import UserError
 from kerasnorm.data_checks import check_arrays, pixel_statistics
 from kerasnorm.data_sources import DOWNLOADS, KEYS, NotAvailable, load_digits, load_named, read_arrays
 
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+
 NAMES = ("auto", "mnist", "fashion_mnist", "cifar10", "digits")
 
 # Mean and standard deviation of the training pixels, scaled to 0..1. Those of MNIST are the reference's.
-PIXEL_STATISTICS = {
+PIXEL_STATISTICS: dict[str, Statistics] = {
     "mnist": ((0.1307,), (0.3081,)),
     "fashion_mnist": ((0.2860,), (0.3530,)),
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
@@ -92,12 +94,18 @@ def hold_out(dataset: Dataset, count: int) -> Dataset:
     Use it to choose a recipe without looking at the test images.
 
     Raises:
-        UserError: `count` is less than 1, or leaves no training image.
+        UserError: `count` is less than 1, or leaves no training image of some class.
     """
     if not 1 <= count < len(dataset.x_train):
         raise UserError(
             f"hold_out: expected 1 to {len(dataset.x_train) - 1} of the {len(dataset.x_train)} training images, "
             f"got {count}"
+        )
+    lost = np.setdiff1d(dataset.y_train, dataset.y_train[:-count])
+    if lost.size:
+        raise UserError(
+            f"held_out: expected each class among the remaining training images, got none of class {lost[0]}; shuffle "
+            "the file, or hold out fewer"
         )
     return replace(
         dataset,
@@ -142,13 +150,25 @@ def load_data(data: str | os.PathLike[str] = "auto") -> Dataset:
     path = Path(name)
     if path.suffix != ".npz":
         raise UserError(f"data: expected one of {', '.join(NAMES)} or a .npz file, got {name!r}")
-    return _dataset(path.stem, str(path), read_arrays(path))
+    return _dataset(path.stem, str(path), read_arrays(path), is_file=True)
 
 
-def _dataset(name: str, source: str, arrays: dict[str, np.ndarray]) -> Dataset:
-    names = CLASS_NAMES.get(name)
-    checked = check_arrays(source, arrays, len(names) if names else None)
-    if names is None:
-        names = tuple(str(label) for label in range(checked["y_train"].max() + 1))
-    mean, std = PIXEL_STATISTICS.get(name) or pixel_statistics(f"{source}: x_train", checked["x_train"])
-    return Dataset(name, source, **checked, class_names=names, pixel_mean=mean, pixel_std=std)
+def _dataset(name: str, source: str, arrays: dict[str, np.ndarray], is_file: bool = False) -> Dataset:
+    names, statistics = CLASS_NAMES.get(name), PIXEL_STATISTICS.get(name)
+    checked = check_arrays(source, arrays, len(names) if names and not is_file else None)
+    labels = tuple(str(label) for label in range(checked["y_train"].max() + 1))
+    if is_file or statistics is None:
+        computed = pixel_statistics(f"{source}: x_train", checked["x_train"])
+        if is_file and not _is_what_its_name_says(name, computed, len(labels)):
+            names, statistics = None, None
+        statistics = statistics or computed
+    mean, std = statistics
+    return Dataset(name, source, **checked, class_names=names or labels, pixel_mean=mean, pixel_std=std)
+
+
+def _is_what_its_name_says(name: str, computed: Statistics, num_classes: int) -> bool:
+    """Whether a file, which may have any name, holds the named data: its classes and pixels say so, too."""
+    known = PIXEL_STATISTICS.get(name)
+    if known is None or num_classes != len(CLASS_NAMES[name]) or np.shape(computed) != np.shape(known):
+        return False
+    return bool(np.allclose(computed, known, rtol=0, atol=1e-3))

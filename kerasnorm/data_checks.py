@@ -87,6 +87,10 @@ def _check_labels(name: str, labels: np.ndarray, count: int) -> np.ndarray:
         raise UserError(f"{name}: expected whole numbers, got dtype {labels.dtype}")
     if labels.min() < 0:
         raise UserError(f"{name}: expected labels from 0, got {int(labels.min())}")
+    if int(labels.max()) >= 2**63:  # in int64 it would be negative
+        raise UserError(
+            f"{name}: expected labels from 0 without gaps, got {labels.max()}; renumber the labels"
+        )
     return labels.astype(np.int64)
 
 

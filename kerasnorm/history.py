@@ -47,6 +47,21 @@ def read_history(path: Path) -> list[dict[str, float]]:
     return rows
 
 
+def finished_rows(path: Path, epochs: int) -> list[dict[str, float]]:
+    """Read the rows of the first `epochs` epochs, which the checkpoint says are finished.
+
+    Raises:
+        UserError: the file is damaged, or lacks rows.
+    """
+    rows = read_history(path)[:epochs]
+    if len(rows) < epochs:
+        raise UserError(
+            f"{path / HISTORY}: expected a row for each of {epochs} finished epochs, got {len(rows)}; restore it, or "
+            "train again with --overwrite"
+        )
+    return rows
+
+
 def is_finite(row: Mapping[str, float]) -> bool:
     """Whether the losses of an epoch are finite; if not, the run has diverged."""
     return math.isfinite(row["loss"]) and math.isfinite(row["val_loss"])

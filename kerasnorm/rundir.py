@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import kerasnorm
-from export.errors import UserError
+from export.errors import UserError, one_line
 from export.files import temporary_files, write_json
 from kerasnorm.confusion import CONFUSION
 from kerasnorm.data import Dataset
@@ -60,6 +60,11 @@ NOTES = ("versions", "machine", "processor", "cores", "date", "diverged")
 DATA = (
     *("name", "source", "sha256", "held_out", "training_images", "test_images", "image_shape", "class_names"),
     *("pixel_mean", "pixel_std"),
+)
+# The keys of metrics.json that commands show.
+SHOWN = (
+    *("epochs", "test_accuracy", "best_test_accuracy", "best_epoch", "train_accuracy", "misclassified"),
+    "seconds",
 )
 PACKAGES = ("keras", "tensorflow", "numpy")  # whose versions are noted
 
@@ -226,7 +231,7 @@ def _check_resumable(path: Path, settings: Mapping[str, Any]) -> None:
     if not _diverged(path):
         check_same(path, settings)
         return
-    old, new = read_json(path / CONFIG)["recipe"], settings["recipe"]
+    old, new = _read_recipe(path), settings["recipe"]
     check_same(path, {**settings, "recipe": {**new, "learning_rate": old["learning_rate"]}})
     if new["learning_rate"] == old["learning_rate"]:
         raise UserError(
@@ -240,8 +245,10 @@ def _accept_learning_rate(path: Path, config: Mapping[str, Any]) -> None:
     if not _diverged(path):
         return
     old, rows = read_json(path / CONFIG), read_history(path)
-    earlier = {"epoch": rows[-1]["epoch"], "learning_rate": old["recipe"]["learning_rate"]}
-    new = {**old, "recipe": config["recipe"], "diverged": [*old.get("diverged", []), earlier]}
+    earlier = {"epoch": rows[-1]["epoch"], "learning_rate": _read_recipe(path)["learning_rate"]}
+    before = old.get("diverged")
+    diverged = [*(before if isinstance(before, list) else []), earlier]
+    new = {**old, "recipe": config["recipe"], "diverged": diverged}
     # In this order: a run that is killed in between diverges again with the old rate.
     write_history(path, rows[:-1])
     write_json(path / CONFIG, new)
@@ -268,17 +275,44 @@ def check_same(
             continue
         mine, theirs = json.loads(json.dumps(config[key])), old.get(key)
         if key == "data":  # the source of the arrays may differ, but not their values
-            mine, theirs = mine["sha256"], (theirs or {}).get("sha256")
-        if key == "recipe" and isinstance(theirs, dict):
-            # The default of a hyper-parameter that is newer than the run is to have no effect.
-            theirs = {field.name: field.default for field in dataclasses.fields(Recipe)} | theirs
+            mine, theirs = mine["sha256"], theirs.get("sha256") if isinstance(theirs, dict) else theirs
+        if key == "recipe":
+            theirs = _read_recipe(path)
         if mine != theirs:
             if isinstance(mine, dict) and isinstance(theirs, dict):
                 key = next(name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name))
                 mine, theirs = mine.get(key), theirs.get(key)
             raise UserError(
-                f"{path}: expected a run with {key}={mine}, got one with {key}={theirs}; {way_out}"
+                f"{path}: expected a run with {key}={mine}, got one with {key}={one_line(theirs)}; {way_out}"
             )
+
+
+def _read_recipe(path: Path) -> dict[str, Any]:
+    """Read the recipe in config.json."""
+    recipe = read_json(path / CONFIG).get("recipe")
+    if not isinstance(recipe, dict):
+        raise UserError(
+            f"{path / CONFIG}: expected the recipe of a run, got {one_line(json.dumps(recipe))}; restore the file, or "
+            "give --overwrite to start again"
+        )
+    # The default of a hyper-parameter that is newer than the run is to have no effect.
+    return {field.name: field.default for field in dataclasses.fields(Recipe)} | recipe
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """Read metrics.json of a run directory.
+
+    Raises:
+        UserError: the file is missing or damaged, or lacks one of `SHOWN`.
+    """
+    metrics = read_json(path / METRICS)
+    for key in SHOWN:
+        if not isinstance(metrics.get(key), (int, float)):
+            raise UserError(
+                f"{path / METRICS}: expected a number for {key}, got {one_line(json.dumps(metrics.get(key)))}; restore "
+                "the file, or train again with --overwrite"
+            )
+    return metrics
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -289,7 +323,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: expected a readable JSON file: {error}") from error
     if not isinstance(value, dict):
         raise UserError(f"{path}: expected a JSON object, got {type(value).__name__}")

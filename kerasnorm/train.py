@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from export.errors import UserError
 from kerasnorm import rundir
 from kerasnorm.data import NAMES, Dataset, hold_out, load_data
-from kerasnorm.history import read_history
+from kerasnorm.history import finished_rows, read_history
 from kerasnorm.norms import check_groups
 from kerasnorm.recipes import Recipe, get_recipe
 
@@ -25,7 +26,7 @@ MISCLASSIFIED_SHOWN = 25
 
 def train(
     norm: str,
-    data: str = "auto",
+    data: str | os.PathLike[str] = "auto",
     recipe: str | Recipe = "documented",
     *,
     seed: int = 0,
@@ -73,6 +74,7 @@ def train(
             model differs from the Keras model, and the run is complete except for model.onnx.
         KeyboardInterrupt: the run was interrupted; the message says how to continue it.
     """
+    data = os.fspath(data)
     recipe = check_arguments(
         norm,
         data,
@@ -132,7 +134,7 @@ def train(
 
 def check_arguments(
     norm: str,
-    data: str = "auto",
+    data: str | os.PathLike[str] = "auto",
     recipe: str | Recipe = "documented",
     *,
     seed: int = 0,
@@ -150,6 +152,7 @@ def check_arguments(
     Raises:
         UserError: an argument or the run directory can't be used.
     """
+    data = os.fspath(data)
     if resume and overwrite:
         raise UserError("expected one of --resume and --overwrite, got both")
     if tensorboard and importlib.util.find_spec("tensorboard") is None:
@@ -210,15 +213,16 @@ def _fit_and_save(
     board: Path | None,
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
-    from kerasnorm.callbacks import MisclassifiedImages, Progress
+    from kerasnorm.callbacks import MisclassifiedImages, PopulationStatistics, Progress
     from kerasnorm.checkpoint import ProgressSaver, load_checkpoint
     from kerasnorm.results import save_results
     from kerasnorm.speed import restore
     from kerasnorm.tensorboard import RunTensorBoard, write_pictures
 
     done = load_checkpoint(path, model)
-    history = read_history(path)[:done]
+    history = finished_rows(path, done)
     own = recipe.callbacks(data.x_train)
+    statistics = [callback for callback in (*own, *callbacks) if isinstance(callback, PopulationStatistics)]
     progress = Progress(("accuracy", "val_accuracy", "loss"))
     shown = [progress] if verbose is None else []
     if done < recipe.epochs:
@@ -232,7 +236,7 @@ def _fit_and_save(
                 steps_per_epoch=recipe.steps_per_epoch(data),
                 validation_data=recipe.test_data(data),
                 validation_batch_size=min(512, len(data.x_test)),
-                callbacks=[*own, ProgressSaver(path, history), *shown, *callbacks],
+                callbacks=[*own, ProgressSaver(path, history, statistics), *shown, *callbacks],
                 shuffle=False,  # the batches are shuffled already
                 verbose=verbose or 0,
             )

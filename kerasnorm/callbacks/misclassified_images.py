@@ -42,7 +42,8 @@ class MisclassifiedImages(keras.callbacks.Callback):
         confusion: (classes, classes): all images of each class (row) by predicted class (column).
 
     Raises:
-        UserError: `x` and `y` differ in length, or the labels or the model's output are not those of one class each.
+        UserError: `x` and `y` differ in length, the labels or the model's output are not those of one class each, or
+            an output is NaN.
 
     Examples:
         >>> wrong = MisclassifiedImages(x_test, y_test)
@@ -96,7 +97,7 @@ class MisclassifiedImages(keras.callbacks.Callback):
         """Collect the misclassified images of `model`; images that were collected before are dropped.
 
         Raises:
-            UserError: the labels or the model's output are not those of one class each.
+            UserError: the labels or the model's output are not those of one class each, or an output is NaN.
         """
         self._reset()
         start = 0
@@ -124,6 +125,8 @@ class MisclassifiedImages(keras.callbacks.Callback):
         """Return the labels or the outputs that `output` names."""
         if isinstance(values, (list, tuple)) and len(values) == 1:
             return values[0]
+        if isinstance(values, dict) and len(values) == 1 and self.output is None:
+            return next(iter(values.values()))
         if not isinstance(values, (list, tuple, dict)):
             return values
         names = list(values) if isinstance(values, dict) else list(model.output_names)
@@ -155,6 +158,11 @@ class MisclassifiedImages(keras.callbacks.Callback):
             raise UserError(
                 f"MisclassifiedImages: expected labels 0 to {count - 1} for a model with {count} classes, got "
                 f"{actual.min()} to {actual.max()}"
+            )
+        if unknown := int(np.isnan(outputs).any(axis=1).sum()):
+            raise UserError(
+                f"MisclassifiedImages: expected outputs that are numbers, got NaN for {unknown} of {len(outputs)} "
+                "images; train with a smaller learning rate if the training diverged"
             )
         if outputs.shape[1] > 1:
             return outputs.argmax(axis=1)
@@ -200,6 +208,7 @@ def _loss_from_logits(model: keras.Model, output: str | int | None) -> bool:
     loss = getattr(model, "loss", None)
     if isinstance(loss, dict):
         names = list(loss)
+        output = 0 if output is None else output  # the only one: which of several has been said
         loss = loss.get(names[output] if isinstance(output, int) and output < len(names) else output)
     elif isinstance(loss, (list, tuple)) and len(loss) == 1:
         loss = loss[0]

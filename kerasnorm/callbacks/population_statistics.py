@@ -23,7 +23,7 @@ class PopulationStatistics(keras.callbacks.Callback):
 
     The training is the same as without the callback: the moving averages, the states of random generators and every
     other state of the layers are as before when the next epoch begins. Callbacks at the end of an epoch, such as
-    ModelCheckpoint, see the model as it was evaluated.
+    ModelCheckpoint, see the model as it was evaluated; `averages_of_training` gives them the other averages.
 
     List it after callbacks that change the weights, such as `keras.callbacks.SwapEMAWeights` and `EarlyStopping`. A
     layer that the model calls several times has the mean over its calls. Layers that are frozen, and models without
@@ -74,6 +74,16 @@ class PopulationStatistics(keras.callbacks.Callback):
         self._in_training, self._averages = False, []
         self.compute(self.model)
 
+    @contextlib.contextmanager
+    def averages_of_training(self) -> Iterator[None]:
+        """Give the model the moving averages of the training meanwhile, for a checkpoint to continue from."""
+        calibrated = _copies([variable for variable, _ in self._averages])
+        _restore(self._averages)
+        try:
+            yield
+        finally:
+            _restore(calibrated)
+
     def compute(self, model: keras.Model) -> None:
         """Set the moving mean and variance of every BatchNormalization of `model`; change nothing else.
 
@@ -89,20 +99,17 @@ class PopulationStatistics(keras.callbacks.Callback):
         state = _copies(model.non_trainable_variables)
         means = [_Mean(norm.moving_mean, norm.path) for norm in norms]
         variances = [_Mean(norm.moving_variance, norm.path) for norm in norms]
-        momenta = [norm.momentum for norm in norms]
         try:
-            for norm in norms:
-                norm.momentum = 0.0  # a layer then assigns the values of the batch
             for x in self._calibration_batches():
                 with contextlib.ExitStack() as stack:
+                    for norm in norms:
+                        stack.enter_context(_plain(norm))
                     for mean in (*means, *variances):
                         stack.enter_context(mean.recording(size(x)))
                     stack.enter_context(_without_random_numbers_of_torch())
                     model(x, training=True)
                 _restore(state)
         finally:
-            for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
             _restore(state)
         for mean in (*means, *variances):
             mean.assign()
@@ -161,6 +168,29 @@ class _Mean:
             f"PopulationStatistics: expected a model that runs eagerly, got one whose compiled call hides the "
             f"statistics of layer {self.layer!r}; call its layers outside of tf.function or jax.jit"
         )
+
+
+# With these a layer assigns the values of the batch, and its output depends on the batch alone: where batch
+# renormalization, ours or Keras' own, corrects by the moving averages, the next layers would see values of the past.
+_PLAIN = {
+    "momentum": 0.0,
+    "r_max": 1.0,
+    "d_max": 0.0,
+    "renorm_clipping": {"rmin": 1.0, "rmax": 1.0, "dmax": 0.0},
+}
+
+
+@contextlib.contextmanager
+def _plain(norm: keras.layers.BatchNormalization) -> Iterator[None]:
+    """Let a layer, of whichever variant, compute batch normalization without the moving averages."""
+    before = {name: getattr(norm, name) for name in _PLAIN if hasattr(norm, name)}
+    try:
+        for name in before:
+            setattr(norm, name, _PLAIN[name])
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(norm, name, value)
 
 
 @contextlib.contextmanager

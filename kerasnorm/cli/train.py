@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as interrupt:
         message = str(interrupt) or "interrupted; to continue, run the same command with --resume"
         raise KeyboardInterrupt(message) from None
-    metrics = rundir.read_json(path / rundir.METRICS)
+    metrics = rundir.read_metrics(path)
     print(
         f"{path}: test accuracy {100 * metrics['test_accuracy']:.2f} % at the last of {metrics['epochs']} epochs "
         f"(best {100 * metrics['best_test_accuracy']:.2f} % at epoch {metrics['best_epoch']}), "

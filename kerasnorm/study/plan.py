@@ -35,7 +35,7 @@ class Run:
     @property
     def metrics(self) -> dict[str, Any]:
         """The content of metrics.json."""
-        return rundir.read_json(self.path / rundir.METRICS)
+        return rundir.read_metrics(self.path)
 
 
 def plan(norms: Sequence[str], seeds: int, name: str, recipe: Recipe, folder: Path) -> list[Run]:

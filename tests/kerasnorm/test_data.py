@@ -77,6 +77,31 @@ def test_named_file_has_known_classes_and_statistics(tmp_path: Path, monkeypatch
         load_data("mnist")
 
 
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "digits"])
+@pytest.mark.parametrize("classes", [3, 10])
+def test_a_file_is_not_what_its_name_says_by_its_name_alone(tmp_path: Path, name: str, classes: int) -> None:
+    path = tmp_path / f"{name}.npz"
+    x = save(path, y_train=np.arange(12) % classes)["x_train"] / 255
+    dataset = load_data(path)
+    assert (dataset.name, dataset.class_names) == (name, tuple("0123456789"[:classes]))
+    np.testing.assert_allclose(
+        (dataset.pixel_mean[0], dataset.pixel_std[0]), (x.mean(), x.std()), atol=5e-5, rtol=0
+    )
+
+
+def test_a_file_whose_pixels_are_what_its_name_says_has_the_known_statistics(tmp_path: Path) -> None:
+    pixels = np.zeros(12 * 28 * 28, np.uint8)
+    pixels[: round(0.3963 * len(pixels))] = 184  # mean 0.2860, deviation 0.3529
+    save(
+        tmp_path / "fashion_mnist.npz",
+        x_train=pixels.reshape(12, 28, 28),
+        y_train=np.arange(12) % 10,
+    )
+    dataset = load_data(tmp_path / "fashion_mnist.npz")
+    assert (dataset.pixel_mean, dataset.pixel_std) == ((0.2860,), (0.3530,))
+    assert dataset.class_names[0] == "T-shirt/top"
+
+
 def test_auto_rejects_a_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A damaged MNIST is an error, not a reason to train on something else."""
     monkeypatch.setenv("KERASNORM_DATA", str(tmp_path))
@@ -109,6 +134,8 @@ def test_real_mnist() -> None:
     assert mnist.x_test.shape == (10000, 28, 28, 1)
     x = mnist.x_train / 255
     np.testing.assert_allclose((x.mean(), x.std()), (0.1307, 0.3081), atol=5e-5, rtol=0)
+    if mnist.source.endswith(".npz"):
+        assert load_data(mnist.source).pixel_std == mnist.pixel_std == (0.3081,)
 
 
 def test_hold_out_takes_the_last_training_images() -> None:
@@ -121,3 +148,14 @@ def test_hold_out_takes_the_last_training_images() -> None:
     for count in (-1, len(digits.x_train)):
         with pytest.raises(ValueError, match=f"hold_out: expected 1 to .* training images, got {count}"):
             hold_out(digits, count)
+
+
+def test_hold_out_leaves_images_of_each_class(tmp_path: Path) -> None:
+    save(tmp_path / "sorted.npz", y_train=np.arange(12) // 4)
+    dataset = load_data(tmp_path / "sorted.npz")
+    assert len(hold_out(dataset, 3).x_train) == 9
+    message = (
+        "held_out: expected each class among the remaining training images, got none of class 2; shuffle"
+    )
+    with pytest.raises(ValueError, match=message):
+        hold_out(dataset, 4)

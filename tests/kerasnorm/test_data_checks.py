@@ -39,6 +39,14 @@ def test_arrays_get_one_format() -> None:
         ({"y_train": Y[:5]}, r"y_train: expected 12 labels, one for each image, got shape \(5,\)"),
         ({"y_train": Y.astype(float)}, "y_train: expected whole numbers, got dtype float64"),
         ({"y_train": Y.astype(int) - 1}, "y_train: expected labels from 0, got -1"),
+        (
+            {"y_train": Y.astype(np.uint64) + np.uint64(2**63)},
+            "y_train: expected labels from 0 without gaps, got 9223372036854775810; renumber the labels",
+        ),
+        (
+            {"y_test": np.array([2**64 - 2, 0, 1, 2], np.uint64)},
+            "y_test: .* got 18446744073709551614; renumber",
+        ),
         ({"y_train": Y * 0}, "expected two classes or more"),
         (
             {"y_train": Y.astype(int) * 2},

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from export.errors import UserError
 from kerasnorm import Recipe, load_data, rundir
 from kerasnorm.history import COLUMNS, HISTORY, read_history, write_history
 
@@ -24,10 +25,44 @@ def test_a_hyperparameter_newer_than_the_run_has_its_default(tmp_path: Path) -> 
 
 
 def test_wrong_json_raises(tmp_path: Path) -> None:
-    for text in ("{", "[]"):
+    for text in ("{", "[]", "[" * 200_000):
         (tmp_path / "config.json").write_text(text)
         with pytest.raises(ValueError, match=r"config.json: expected a "):
             rundir.read_json(tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data": [1]}, r"expected a run with data=0f, got one with data=\[1\]"),
+        ({"recipe": None}, r"config.json: expected the recipe of a run, got null; restore"),
+        ({"recipe": "a\nb"}, r'config.json: expected the recipe of a run, got "a\\nb"; restore'),
+        ({"norm": "a\nb"}, r"expected a run with norm=bn, got one with norm=a b;"),
+    ],
+)
+@pytest.mark.parametrize("diverged", [False, True])
+def test_a_config_of_other_things_raises(
+    changes: dict[str, Any], message: str, diverged: bool, tmp_path: Path
+) -> None:
+    settings = {"norm": "bn", "recipe": dataclasses.asdict(Recipe()), "seed": 0, "data": {"sha256": "0f"}}
+    (tmp_path / rundir.CONFIG).write_text(json.dumps(settings | changes))
+    if diverged:
+        write_history(tmp_path, [{**ROW, "epoch": 1, "loss": math.nan}])
+    with pytest.raises(UserError, match=message) as caught:
+        rundir.check_usable(tmp_path, settings, resume=True, overwrite=False)
+    assert "\n" not in str(caught.value)
+
+
+def test_metrics_that_commands_show(tmp_path: Path) -> None:
+    metrics = dict.fromkeys(rundir.SHOWN, 0.5)
+    (tmp_path / rundir.METRICS).write_text(json.dumps(metrics))
+    assert rundir.read_metrics(tmp_path) == metrics
+    for changed, got in (({}, "null"), (metrics | {"epochs": "3"}, '"3"')):
+        (tmp_path / rundir.METRICS).write_text(json.dumps(changed))
+        with pytest.raises(
+            UserError, match=rf"metrics.json: expected a number for epochs, got {got}; restore"
+        ):
+            rundir.read_metrics(tmp_path)
 
 
 def test_description_of_a_run() -> None:

@@ -8,9 +8,11 @@ import keras
 import numpy as np
 import pytest
 
+from export.errors import UserError
 from kerasnorm import PopulationStatistics, Recipe, load_data, rundir
 from kerasnorm.history import read_history
-from kerasnorm.train import train
+from kerasnorm.train import check_arguments, train
+from tests.kerasnorm.test_data import save
 
 AVERAGED = Recipe(
     epochs=3,
@@ -76,6 +78,20 @@ def test_callbacks_are_called_after_the_epoch_is_saved(
             callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=on_epoch_end)],
         )
     assert saved == [(0, True)]
+    (tmp_path / "run/history.csv").unlink()
+    with pytest.raises(
+        UserError, match=r"run/history.csv: expected a row for each of 1 finished epochs, got 0; res"
+    ):
+        train_digits("ln", recipe=Recipe(epochs=2, batch_size=200), out=tmp_path / "run", resume=True)
+
+
+def test_the_data_may_be_a_path(tmp_path: Path) -> None:
+    save(tmp_path / "x.npz")
+    assert check_arguments("bn", tmp_path / "x.npz", out=tmp_path / "run") == Recipe("documented").for_norm(
+        "bn"
+    )
+    with pytest.raises(UserError, match=r"data: expected the SHA-256 0, got \w+ of .*x\.npz;"):
+        train("bn", tmp_path / "x.npz", sha256="0", out=tmp_path / "run")  # it has read the file
 
 
 @pytest.mark.slow

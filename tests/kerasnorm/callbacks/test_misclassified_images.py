@@ -159,6 +159,26 @@ def test_misclassified_images_of_one_of_several_outputs(as_dict: bool) -> None:
             MisclassifiedImages(x, y, output=output).collect(two_outputs(as_dict))
 
 
+def test_misclassified_images_of_a_dict_of_one_output() -> None:
+    x = keras.Input((1,))
+    model = keras.Model(x, {"score": keras.layers.Activation("linear")(x)})
+    model.compile("sgd", {"score": keras.losses.BinaryCrossentropy(from_logits=True)})
+    for labels in ([0, 1, 1, 1], {"score": np.array([0, 1, 1, 1])}):
+        wrong = MisclassifiedImages(LOGITS, labels)
+        wrong.collect(model)
+        assert (wrong.indices.tolist(), wrong.predicted.tolist()) == ([3], [0])
+    with pytest.raises(ValueError, match=r"expected output to be one of 'score' .* got 'gone'"):
+        MisclassifiedImages(LOGITS, [0, 1, 1, 1], output="gone").collect(model)
+
+
+@pytest.mark.parametrize("model", [identity_model(), binary_model("mse")], ids=["classes", "binary"])
+def test_nan_is_no_prediction(model: keras.Model) -> None:
+    x = np.ones((3, *model.input_shape[1:]), "float32")
+    x[1, 0] = np.nan
+    with pytest.raises(ValueError, match="expected outputs that are numbers, got NaN for 1 of 3 images"):
+        MisclassifiedImages(x, [0, 1, 1]).collect(model)
+
+
 def test_misclassified_images_of_several_inputs() -> None:
     a, b = keras.Input((4,), name="a"), keras.Input((4,), name="b")
     model = keras.Model({"a": a, "b": b}, keras.layers.Add()([a, b]))

@@ -1,8 +1,11 @@
+import inspect
+
 import keras
 import numpy as np
 import pytest
 
 from kerasnorm import PopulationStatistics, restore, speed_up
+from kerasnorm.normalizations import BatchRenormalization
 from tests.kerasnorm.callbacks.test_step_decay import X, Y, linear_model
 
 
@@ -139,6 +142,44 @@ def test_population_statistics_of_variants(options: dict[str, bool]) -> None:
     after = [np.array(weight) for weight in model.get_layer("norm").weights if "renorm" in weight.name]
     for old, new in zip(kept, after, strict=True):
         np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize("variant", ["BatchRenormalization", "renorm"])
+def test_renormalization_has_the_statistics_of_batch_normalization(variant: str) -> None:
+    """In deeper layers too, whatever the moving averages are; so a second time changes nothing."""
+    stock = keras.layers.BatchNormalization
+    if variant == "renorm":
+        if "renorm" not in inspect.signature(stock).parameters:
+            pytest.skip("this Keras has no renorm")
+        clipping = {"rmax": 3.0, "rmin": 0.1, "dmax": 5.0}
+        layers = [stock(renorm=True, renorm_clipping=clipping) for _ in range(2)]
+    else:
+        layers = [BatchRenormalization(warmup=0, r_steps=0, d_steps=0) for _ in range(2)]
+    model = two_norms(layers)
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    model.fit(X, X, 8, 3, verbose=0)  # after which the averages are still close to the initial ones
+    expected = [stock(), stock()]
+    other = two_norms(expected)
+    for theirs, ours in zip(expected, layers, strict=True):
+        theirs.gamma.assign(ours.gamma)
+        theirs.beta.assign(ours.beta)
+    statistics = PopulationStatistics(X, batch_size=16)
+    statistics.compute(other)
+    settings = [layer.get_config() for layer in layers]
+    first: list[np.ndarray] = []
+    for _ in range(2):
+        statistics.compute(model)
+        for theirs, ours in zip(expected, layers, strict=True):
+            np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(ours.moving_variance, theirs.moving_variance, rtol=1e-5, atol=1e-6)
+        first = first or model.get_weights()
+    for a, b in zip(first, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert [layer.get_config() for layer in layers] == settings
+
+
+def two_norms(norms: list[keras.layers.BatchNormalization]) -> keras.Model:
+    return keras.Sequential([keras.Input((3,)), norms[0], keras.layers.ReLU(), norms[1]])
 
 
 def test_a_frozen_layer_stays_unchanged() -> None:

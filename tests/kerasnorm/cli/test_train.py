@@ -106,7 +106,7 @@ def test_whose_progress_is_shown(
         given.update(arguments)
         (tmp_path / "metrics.json").write_text(
             '{"test_accuracy": 0.5, "best_test_accuracy": 0.75, "epochs": 2, "best_epoch": 1, "misclassified": 3, '
-            '"seconds": 4}'
+            '"seconds": 4, "train_accuracy": 0.5}'
         )
         return tmp_path
 

@@ -53,6 +53,7 @@ def finished(
     if confusion:
         write_confusion(path / "confusion.csv", Confusion(CLASSES, COUNTS))
     metrics = {
+        "epochs": 2,
         "test_accuracy": accuracy,
         "best_test_accuracy": accuracy + 0.001,
         "best_epoch": 1,
