@@ -124,7 +124,7 @@ def _check_names(path: Path, names: Mapping[str, object]) -> None:
 
 
 def _check_run(folder: Path, path: Path, settings: Mapping[str, Any]) -> None:
-    rundir.read_json(folder / rundir.METRICS)
+    rundir.read_metrics(folder)
     rundir.check_same(folder, settings, f"the worker trained another run than {path}")
 
 
