@@ -32,9 +32,12 @@ may be near either of them, and E leaves such numbers out. What is not a floatin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from export.errors import UserError
 
 FACTOR = 4.0
 UNITS = 32.0
@@ -155,11 +158,20 @@ class Tolerance:
         rtol: relative tolerance; 0 if only `atol` is given.
         by_size: `atol` is relative to the largest value of the batch, if that is above 1: within a model, values have
             any size.
+
+    Raises:
+        UserError: a tolerance is negative or not finite; NaN would be above every difference.
     """
 
     atol: float | None = None
     rtol: float | None = None
     by_size: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name, value in (("atol", self.atol), ("rtol", self.rtol)):
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise UserError(f"{name}: expected a finite number of 0 or more, got {value}")
 
     def excess(self, error: np.ndarray, size: np.ndarray) -> float:
         """By how much the errors are above this, at most; 0 if none is. `size` is |t|."""
