@@ -55,7 +55,8 @@ class Truth:
     Attributes:
         dtype: the output's type in Keras.
         jump: by how much of its size Keras may be off before it counts as a step function; inf where it never does.
-        count: numbers.
+        count: finite numbers.
+        not_finite: how many numbers are NaN or infinite.
         far: how many of them Keras in float32 is far from.
         squares: sum of their squares.
         keras_error: E of this kind alone.
@@ -68,6 +69,7 @@ class Truth:
     dtype: str = "float32"
     jump: float = JUMP
     count: int = 0
+    not_finite: int = 0
     far: int = 0
     squares: float = 0.0
     keras_error: float = 0.0
@@ -86,6 +88,7 @@ class Truth:
         k: np.ndarray = keras.astype(np.float64)
         finite = np.isfinite(t)
         self.count += int(finite.sum())
+        self.not_finite += int((~finite).sum())
         self.squares += float(np.sum(np.square(t, where=finite, out=np.zeros_like(t))))
         error, far = _keras_errors(t, k, self)
         self.far += int(far.sum())
