@@ -88,7 +88,7 @@ def test_tolerance_of_the_user_is_stricter_than_the_rule() -> None:
 def test_tolerances_are_finite(value: float) -> None:
     for name in ("atol", "rtol"):
         with pytest.raises(UserError, match=f"{name}: expected a finite number of 0 or more, got {value}"):
-            Tolerance(**{name: value})
+            Tolerance(**{name: value})  # type: ignore[arg-type]
 
 
 def test_integers_are_equal_to_the_truth_or_to_keras() -> None:
