@@ -75,7 +75,8 @@ def check_parity(
         progress: called after each batch with the rows done and the rows in all.
 
     Raises:
-        UserError: Keras can't run the model on these inputs, or has no strings on this backend.
+        UserError: Keras can't run the model on these inputs, computes no finite number from them, or has no strings
+            on this backend.
         CheckError: onnxruntime fails, or returns another shape or dtype than Keras.
     """
     start = time.monotonic()
@@ -111,6 +112,11 @@ def check_parity(
         done += feed.rows
         if progress is not None:
             progress(done, total)
+    if (
+        data is not None and reference is None
+    ):  # a layer within the model may compute nothing but -inf, as for a mask
+        check.findings.refuse_what_is_not_finite(len(data[0]))
+    check.findings.notes += check.findings.not_finite()
     differences = check.findings.differences()
     if not all(difference.within for difference in differences):
         check.allow_for_movement({difference.data for difference in differences if not difference.within})
@@ -126,7 +132,7 @@ def check_parity(
         source,
         differences,
         oracle=check.oracle.name,
-        rows=sum(feed.rows for feed in feeds if feed.is_regular),
+        rows=sum(feed.rows for feed in feeds if feed.is_regular) if data is None else len(data[0]),
         notes=list(dict.fromkeys([*evaluator.notes, *check.findings.notes, *check.findings.not_judged()])),
         seconds=time.monotonic() - start,
         peak_memory=peak_memory(),

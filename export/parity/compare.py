@@ -32,9 +32,12 @@ may be near either of them, and E leaves such numbers out. What is not a floatin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
+
+from export.errors import UserError
 
 FACTOR = 4.0
 UNITS = 32.0
@@ -52,7 +55,8 @@ class Truth:
     Attributes:
         dtype: the output's type in Keras.
         jump: by how much of its size Keras may be off before it counts as a step function; inf where it never does.
-        count: numbers.
+        count: finite numbers.
+        not_finite: how many numbers are NaN or infinite.
         far: how many of them Keras in float32 is far from.
         squares: sum of their squares.
         keras_error: E of this kind alone.
@@ -65,6 +69,7 @@ class Truth:
     dtype: str = "float32"
     jump: float = JUMP
     count: int = 0
+    not_finite: int = 0
     far: int = 0
     squares: float = 0.0
     keras_error: float = 0.0
@@ -83,6 +88,7 @@ class Truth:
         k: np.ndarray = keras.astype(np.float64)
         finite = np.isfinite(t)
         self.count += int(finite.sum())
+        self.not_finite += int((~finite).sum())
         self.squares += float(np.sum(np.square(t, where=finite, out=np.zeros_like(t))))
         error, far = _keras_errors(t, k, self)
         self.far += int(far.sum())
@@ -155,11 +161,20 @@ class Tolerance:
         rtol: relative tolerance; 0 if only `atol` is given.
         by_size: `atol` is relative to the largest value of the batch, if that is above 1: within a model, values have
             any size.
+
+    Raises:
+        UserError: a tolerance is negative or not finite; NaN would be above every difference.
     """
 
     atol: float | None = None
     rtol: float | None = None
     by_size: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        for name, value in (("atol", self.atol), ("rtol", self.rtol)):
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise UserError(f"{name}: expected a finite number of 0 or more, got {value}")
 
     def excess(self, error: np.ndarray, size: np.ndarray) -> float:
         """By how much the errors are above this, at most; 0 if none is. `size` is |t|."""

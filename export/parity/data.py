@@ -20,6 +20,7 @@ import ml_dtypes
 import numpy as np
 
 from export.conversion import Conversion, Options
+from export.errors import UserError
 from export.layout import to_graph
 from export.parity.domains import PIXELS, Domain, domain_of
 from export.parity.oracle import Inputs
@@ -32,12 +33,18 @@ DEGENERATE = tuple(NUDGES)
 
 
 class Source:
-    """Makes the inputs of a model."""
+    """Makes the inputs of a model.
+
+    Raises:
+        UserError: the data have numbers that an input can't hold.
+    """
 
     def __init__(self, model: keras.Model, conversion: Conversion, data: Inputs | None) -> None:
         self.symbolic = keras.tree.flatten(model.inputs)
         self.options: Options = conversion.options
         self.data = data
+        for index, array in enumerate(data or []):
+            self._check_held(array, index)
         asked_for = self.options.input_range
         self.domains = [domain_of(model, i, conversion.input_range) for i in range(len(self.symbolic))]
         if asked_for is not None:
@@ -126,13 +133,32 @@ class Source:
         """Whether any input takes floating-point numbers."""
         return any(self._is_image(i) and domain.kind == "numbers" for i, domain in enumerate(self.domains))
 
+    def _dtype(self, index: int) -> str:
+        """The type of an input of the graph."""
+        raw = self.options.raw_pixels and self._is_image(index)
+        return "uint8" if raw else str(self.symbolic[index].dtype)
+
+    def _check_held(self, array: np.ndarray, index: int) -> None:
+        """Check that an integer input can hold the numbers of the user's data."""
+        dtype = self._dtype(index)
+        if "int" not in dtype or array.dtype.kind not in "fiu":
+            return
+        limits = np.iinfo(dtype)
+        wrong = array[~((array >= limits.min) & (array <= limits.max) & (array == np.round(array)))]
+        advice = f"change them, or leave out --{'raw-pixels' if self._is_image(index) else 'check-data'}"
+        if self._is_image(index) and array.dtype.kind == "f" and array.size and array.max() <= 1:
+            wrong, advice = array[array == array.max()], "multiply them by 255"
+        if wrong.size:
+            raise UserError(
+                f"check-data: expected whole numbers from {limits.min} to {limits.max} for input "
+                f"{self.symbolic[index].name!r}, got {wrong.flat[0]}; {advice}"
+            )
+
     def _cast(self, array: np.ndarray, index: int) -> np.ndarray:
-        dtype = (
-            "uint8" if self.options.raw_pixels and self._is_image(index) else str(self.symbolic[index].dtype)
-        )
+        dtype = self._dtype(index)
         if dtype == "string":
             return array.astype(object)
-        if "int" in dtype and array.dtype.kind in "fi":
+        if "int" in dtype and array.dtype.kind in "fiu":
             limits = np.iinfo(dtype)
             array = np.clip(np.round(array), limits.min, limits.max)
         if dtype == "bfloat16":  # the graph takes float32, and doesn't round it

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from export.errors import CheckError
+from export.errors import CheckError, UserError
 from export.parity.compare import FACTOR, JUMP, ROUNDING, UNIT, UNITS, Deviation, Tolerance, Truth, allowance
 from export.parity.data import NUDGES
 from export.parity.plan import OUT_OF_RANGE
@@ -87,6 +87,39 @@ class Findings:
                     "nothing was written; scale its inputs and weights so that float32 is enough"
                 )
 
+    def refuse_what_is_not_finite(self, rows: int) -> None:
+        """Check that Keras computes finite numbers of some of the user's data: NaN equals NaN in any graph.
+
+        Args:
+            rows: how many the data have.
+
+        Raises:
+            UserError: it computes none for an output.
+        """
+        for name, (finite, not_finite) in self._finite().items():
+            if not_finite and not finite:
+                raise UserError(
+                    f"check-data: expected inputs for which Keras computes finite outputs, got NaN or infinity in "
+                    f"{name!r} for all {rows:,} rows; give others, or leave out --check-data"
+                )
+
+    def not_finite(self) -> list[str]:
+        """Of which outputs Keras computes what is not finite, in words."""
+        return [
+            f"Keras computes NaN or infinity for {not_finite / (finite + not_finite):.1%} of the values of {name!r}"
+            for name, (finite, not_finite) in self._finite().items()
+            if not_finite
+        ]
+
+    def _finite(self) -> dict[str, tuple[int, int]]:
+        """How many true values of an output, or its logits, are finite and how many are not, over all batches."""
+        counts: dict[str, tuple[int, int]] = {}
+        for (tensor, kind), truth in self.truths.items():
+            if kind.startswith("batch"):
+                finite, not_finite = counts.get(_name(tensor), (0, 0))
+                counts[_name(tensor)] = (finite + truth.count, not_finite + truth.not_finite)
+        return counts
+
     def differences(self) -> list[Difference]:
         """Judge all that was compared and can be judged."""
         pooled = self._pooled()
@@ -106,8 +139,7 @@ class Findings:
         for (tensor, kind, optimizations), deviation in self.deviations.items():
             why_not = None if deviation.mismatched else self._why_not(tensor, kind)
             if why_not is not None and optimizations == "on":
-                name = tensor[0] if tensor[1] == OUTPUT else f"{tensor[0]} ({tensor[1]})"
-                result.append(f"{name!r} was not judged on {why_not}")
+                result.append(f"{_name(tensor)!r} was not judged on {why_not}")
         return result
 
     def allowances(
@@ -151,6 +183,10 @@ class Findings:
         if kind in NUDGES and truth.keras_error > CHAOTIC * truth.size > 0:
             return f"{inputs}: Keras itself is off by more than {CHAOTIC:.0%} there, in float32"
         return None
+
+
+def _name(tensor: Tensor) -> str:
+    return tensor[0] if tensor[1] == OUTPUT else f"{tensor[0]} ({tensor[1]})"
 
 
 def _difference(

@@ -19,7 +19,7 @@ from export.classifier import Classifier
 from export.errors import UserError
 from export.evidence import Example, evidence_path, read_evidence
 from export.image_input import ImageInput
-from export.layout import Layout
+from export.layout import Layout, to_keras
 from export.terminal import escape
 
 INPUTS = ("float32", "float64", "uint8")
@@ -101,6 +101,10 @@ def read_model(path: Path, name: str | None = None) -> PageModel:
         )
     check = evidence_path(path)
     examples, oracle = read_evidence(check) if check.exists() else ([], "")
+    if not all(_is_of(example, classifier) for example in examples):
+        raise UserError(
+            f"{check}: expected the check of {path}, got that of another model; export the model again"
+        )
     return PageModel(
         name=escape(name or path.stem),
         content=content,
@@ -113,6 +117,19 @@ def read_model(path: Path, name: str | None = None) -> PageModel:
         oracle=oracle,
         source=_source(classifier.model.metadata),
     )
+
+
+def _is_of(example: Example, classifier: Classifier) -> bool:
+    """Whether a model takes the inputs of an example, and returns such outputs."""
+    images, output = classifier.images, classifier.model.outputs[0]
+    if set(example.inputs) != {images.value.name} or set(example.outputs) != {output.name}:
+        return False
+    given, returned = example.inputs[images.value.name], example.outputs[output.name]
+    if given.dtype != images.value.dtype or given.ndim != 4 or returned.dtype.kind != "f" or not given.size:
+        return False
+    height, width, channels = to_keras(given, classifier.model.input_layout).shape[1:]
+    size = images.format.height or height, images.format.width or width, images.format.channels
+    return (height, width, channels) == size
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:

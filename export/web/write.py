@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import json
 import re
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -30,7 +31,8 @@ def write_page(page: Page, path: Path, *, single_file: bool = False) -> str:
     """
     size = write_single_file(page, path) if single_file else write_folder(page, path)
     where = f"runtime from {page.connects_to}" if page.connects_to else "runtime included"
-    see = "open it in a browser" if single_file else f"see it with: python -m http.server --directory {path}"
+    serve = f"see it with: python -m http.server --directory {shlex.quote(str(path))}"
+    see = "open it in a browser" if single_file else serve
     count = len(page.record["models"])
     return f"{path}: {count} model{'s' if count > 1 else ''}, {size:,} bytes, {where}; {see}"
 
@@ -42,15 +44,10 @@ def write_folder(page: Page, folder: Path) -> int:
         The number of bytes written.
 
     Raises:
-        UserError: the folder holds another page, or a file can't be written.
+        UserError: the folder has files of something else that a page would replace, or a file can't be written.
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: expected a folder for the page, got a file; name another with -o")
-    if (folder / INDEX).exists() and not _is_ours(folder / RECORD):
-        raise UserError(
-            f"{folder}: expected a new folder or an earlier page, got one with an {INDEX} of something else; name "
-            "another with -o"
-        )
     policy = {
         "script-src": "'self' blob: 'wasm-unsafe-eval'",  # the runtime's modules are blobs, once their hash is right
         "style-src": "'self'",
@@ -61,6 +58,13 @@ def write_folder(page: Page, folder: Path) -> int:
     scripts = [f'<script type="module" src="{name}"></script>' for name in page.scripts]
     files = {**page.data, **page.code, RECORD: record_json(page)}
     files[INDEX] = page_html(page, "\n".join(styles + scripts), "", policy).encode()
+    is_ours = _is_ours(folder / RECORD)
+    foreign = [] if is_ours else [name for name in files if (folder / name).exists()]
+    if foreign:
+        raise UserError(
+            f"{folder}: expected a new folder or an earlier page, got one with {foreign[0]}; name another folder with "
+            "-o"
+        )
     for name, content in files.items():
         path = folder / name
         try:
@@ -70,7 +74,7 @@ def write_folder(page: Page, folder: Path) -> int:
                 f"{path.parent}: cannot make the folder: {error.strerror}; name another with -o"
             ) from error
         write_whole(path, partial(_write, content))
-    for path in folder.iterdir():
+    for path in folder.iterdir() if is_ours else ():
         if NUMBERED.fullmatch(path.name) and path.name not in files:
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -1,3 +1,4 @@
+import dataclasses
 import zipfile
 from pathlib import Path
 
@@ -60,6 +61,7 @@ SETS = '{"oracle": "", "sets": [{"kind": "k", "inputs": 1, "outputs": 0, "allowa
         ),
         (lambda path: archive(path, "{"), "expected a model's check that can be read"),
         (lambda path: archive(path, "{}"), "expected a model's check that can be read: 'sets'"),
+        (lambda path: archive(path, "[" * 100_000), "expected a model's check that can be read"),
         (lambda path: archive(path, SETS), "There is no item named 'test_data_set_0/input_0.pb'"),
         (
             lambda path: archive(path, SETS, "test_data_set_0/input_0.pb"),
@@ -72,3 +74,31 @@ def test_what_is_no_check(tmp_path: Path, make: object, message: str) -> None:
     make(path)  # type: ignore[operator]
     with pytest.raises(UserError, match=message):
         read_evidence(path)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -1.0])
+def test_an_allowance_that_allows_anything(tmp_path: Path, number: float) -> None:
+    path = tmp_path / "model.check.zip"
+    write_evidence(
+        path, [dataclasses.replace(EXAMPLE, allowances=dict.fromkeys(EXAMPLE.outputs, (0.0, number)))], ""
+    )
+    with pytest.raises(UserError, match="set 0 has an allowance that is not a number from 0"):
+        read_evidence(path)
+
+
+def test_a_byte_that_is_another_one(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    path = tmp_path / "model.check.zip"
+    write_evidence(path, [EXAMPLE], "")
+    content = path.read_bytes()
+    messages = []
+    for _ in range(300):
+        damaged = bytearray(content)
+        damaged[rng.integers(len(damaged))] ^= int(rng.integers(1, 256))
+        path.write_bytes(damaged)
+        try:
+            read_evidence(path)
+        except UserError as error:
+            messages.append(str(error))
+    assert len(messages) > 100
+    assert all(message.startswith(f"{path}: expected") for message in messages)

@@ -69,6 +69,8 @@ def times(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 def exported(model: keras.Model, path: Path, **options: Any) -> Any:
     images, labels = data()
+    if options.get("raw_pixels"):
+        images = np.round(255 * images)
     return export_model(
         model,
         path,

@@ -11,7 +11,7 @@ from keras import ops
 from onnx import numpy_helper
 
 from export.convert import Conversion, Options, convert, convert_layerwise
-from export.errors import CheckError, ParityError
+from export.errors import CheckError, ParityError, UserError
 from export.export import check_layerwise, export_model
 from export.parity import check_parity, first_divergence
 from export.parity.report import LOGITS
@@ -247,6 +247,21 @@ def test_all_rows_of_the_data_are_compared() -> None:
     edit(conversion, lambda array: array + 1e-3, (4, 3))
     failed = [d for d in check_parity(model, conversion, data=[data]).differences if not d.within]
     assert {d.data for d in failed if d.data.startswith("batch")} == {"batch 256"}
+
+
+def test_data_of_which_keras_computes_nothing_but_nan() -> None:
+    model = functional((4,), L.Dense(3))
+    conversion = convert(model)
+    data = np.full((20, 4), np.nan, np.float32)
+    with pytest.raises(UserError, match=r"got NaN or infinity in 'dense.*' for all 20 rows; give others, or"):
+        check_parity(model, conversion, data=[data])
+    data[1:] = 1
+    parity = check_parity(model, conversion, data=[data])
+    assert parity.passed
+    assert parity.rows == 20  # some of them are compared in several batches
+    assert parity.notes == [
+        f"Keras computes NaN or infinity for 5.0% of the values of {conversion.outputs[0]!r}"
+    ]
 
 
 def test_progress_is_told_row_by_row() -> None:

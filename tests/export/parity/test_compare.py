@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from export.errors import UserError
 from export.parity.compare import Deviation, Tolerance, Truth, allowance, in_range
 
 U = 2.0**-23
@@ -81,6 +82,13 @@ def test_tolerance_of_the_user_is_stricter_than_the_rule() -> None:
         assert (deviation.above_tolerance > 0) == above
     _, deviation = judge([1.0, 2e4], [1.0, 2e4], [1.0 + 1e-2, 2e4], Tolerance(1e-5, 0.0, by_size=True))
     assert deviation.above_tolerance == 0
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e-9])
+def test_tolerances_are_finite(value: float) -> None:
+    for name in ("atol", "rtol"):
+        with pytest.raises(UserError, match=f"{name}: expected a finite number of 0 or more, got {value}"):
+            Tolerance(**{name: value})  # type: ignore[arg-type]
 
 
 def test_integers_are_equal_to_the_truth_or_to_keras() -> None:

@@ -1,3 +1,5 @@
+import dataclasses
+import re
 from typing import Any
 
 import keras
@@ -6,6 +8,7 @@ import pytest
 
 from export.conversion import Options
 from export.convert import convert
+from export.errors import UserError
 from export.parity.data import Source
 from tests.export.helpers import functional
 
@@ -53,6 +56,46 @@ def test_raw_pixels_are_whole() -> None:
         assert array.dtype == np.uint8
     [constant] = made.degenerate("constant", made.random(1, (), 0))
     np.testing.assert_array_equal(constant, np.full((1, 4, 4, 1), 128, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values", "message"),
+    [
+        (
+            "int32",
+            [1.0, np.nan],
+            "whole numbers from -2147483648 to 2147483647 for input 'x', got nan; change them, or",
+        ),
+        ("int32", [1.0, 0.5], "got 0.5; change them, or leave out --check-data"),
+        ("int32", np.array([1, 2**32 + 1], np.uint64), "got 4294967297"),
+        ("uint8", np.array([1, 300], np.uint16), "whole numbers from 0 to 255 for input 'x', got 300"),
+        ("uint8", np.array([1, -1], np.int16), "got -1"),
+        ("float32", [0.0, 1.0], "whole numbers from 0 to 255 for input 'x', got 1.0; multiply them by 255"),
+        ("float32", [0.0, 127.5], "got 127.5; change them, or leave out --raw-pixels"),
+        ("float32", [0, 256], "got 256"),
+    ],
+)
+def test_numbers_that_an_input_can_not_hold(dtype: str, values: Any, message: str) -> None:
+    x = keras.Input((2,), dtype=dtype, name="x")
+    model = keras.Model(x, L.Dense(2)(L.Rescaling(0.1)(x)))
+    data = np.asarray(values).reshape(1, 2)
+    conversion = convert(functional((2,), L.Dense(2)))
+    conversion = dataclasses.replace(conversion, options=Options(raw_pixels=dtype == "float32"))
+    with pytest.raises(UserError, match=f"^check-data: expected .*{re.escape(message)}"):
+        Source(model, conversion, [data])
+
+
+def test_whole_numbers_of_any_type_that_an_input_holds() -> None:
+    x = keras.Input((3,), dtype="int32", name="x")
+    model = keras.Model(x, L.Embedding(7, 2)(x))
+    for values in (
+        np.array([[0.0, 2.0, 6.0]]),
+        np.array([[0, 2, 6]], np.uint64),
+        np.array([[True, False, True]]),
+    ):
+        [array] = source(model, [values]).whole
+        np.testing.assert_array_equal(array, values)
+        assert array.dtype == np.int32
 
 
 def test_degenerate_inputs() -> None:

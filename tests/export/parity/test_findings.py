@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from export.errors import CheckError
+from export.errors import CheckError, UserError
 from export.parity.compare import Tolerance
 from export.parity.findings import Findings
 
@@ -80,3 +80,24 @@ def test_what_needs_float64() -> None:
     add(findings, "batch 1", [1.0] * 100, [1.0] * 98 + [2.0] * 2)
     with pytest.raises(CheckError, match=r"model 'net': expected a float64 .* for 3 of 200 values of 'y'"):
         findings.refuse_what_needs_float64("net")
+
+
+def test_what_is_not_finite() -> None:
+    nan, inf = float("nan"), float("inf")
+    findings = add(Findings(Tolerance()), "batch 1", [nan, inf])
+    add(findings, "out of range", [1.0, 2.0])
+    with pytest.raises(
+        UserError, match=r"computes finite outputs, got NaN or infinity in 'y' for all 3 rows;"
+    ):
+        findings.refuse_what_is_not_finite(3)
+    add(findings, "batch 2", [1.0, -inf])
+    findings.refuse_what_is_not_finite(3)
+    assert findings.not_finite() == ["Keras computes NaN or infinity for 75.0% of the values of 'y'"]
+
+
+@pytest.mark.parametrize("values", [np.zeros((2, 0)), np.array([["a"]], object), np.array([[3]])])
+def test_empty_outputs_strings_and_integers_are_finite(values: np.ndarray) -> None:
+    findings = Findings(Tolerance())
+    findings.add_truth(OUTPUT, "batch 2", "float32", values, values, 0.0)
+    findings.refuse_what_is_not_finite(2)
+    assert findings.not_finite() == []

@@ -5,6 +5,7 @@ import onnx
 import pytest
 
 from export.errors import UserError
+from export.evidence import Example, write_evidence
 from export.web.models import names_of, read_model
 from tests.export.serving import write_model
 from tests.export.web.helpers import PIXELS, write_checked
@@ -74,6 +75,32 @@ def test_a_damaged_check(tmp_path: Path) -> None:
     path = write_checked(tmp_path / "three.onnx")
     (tmp_path / "three.check.zip").write_bytes(b"PK")
     with pytest.raises(UserError, match="expected a model's check that can be read"):
+        read_model(path)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "outputs"),
+    [
+        ({"x": PIXELS[:, :, :0]}, {"y": np.ones((2, 3))}),
+        ({"x": PIXELS[..., :0]}, {"y": np.ones((2, 3))}),
+        ({"x": np.repeat(PIXELS, 3, -1)}, {"y": np.ones((2, 3))}),
+        ({"x": PIXELS[:, :, :2]}, {"y": np.ones((2, 3))}),
+        ({"x": PIXELS[0]}, {"y": np.ones((2, 3))}),
+        ({"x": np.array([[[["a"]]]], object)}, {"y": np.ones((2, 3))}),
+        ({"other": PIXELS}, {"y": np.ones((2, 3))}),
+        ({"x": PIXELS}, {"z": np.ones((2, 3))}),
+        ({"x": PIXELS}, {"y": np.array([["a"]], object)}),
+    ],
+)
+def test_a_check_of_another_model(
+    tmp_path: Path, inputs: dict[str, np.ndarray], outputs: dict[str, np.ndarray]
+) -> None:
+    path = write_checked(tmp_path / "three.onnx")
+    allowances = dict.fromkeys(outputs, (0.0, 0.0))
+    write_evidence(tmp_path / "three.check.zip", [Example("k", inputs, outputs, allowances)], "")
+    with pytest.raises(
+        UserError, match=r"three\.check\.zip: expected the check of .*three\.onnx, got that of another"
+    ):
         read_model(path)
 
 

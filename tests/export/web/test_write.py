@@ -56,7 +56,7 @@ def test_no_page_of_something_else_is_replaced(page: Page, tmp_path: Path) -> No
     for record in ("", "[]", '{"generator": "other"}'):
         (tmp_path / "page.json").write_text(record)
         with pytest.raises(
-            UserError, match=r"expected a new folder or an earlier page, got one with an index\.html"
+            UserError, match=r"expected a new folder or an earlier page, got one with page\.json; name"
         ):
             write_folder(page, tmp_path)
     assert (tmp_path / "index.html").read_text() == "mine"
@@ -64,6 +64,23 @@ def test_no_page_of_something_else_is_replaced(page: Page, tmp_path: Path) -> No
         write_folder(page, tmp_path / "index.html")
     with pytest.raises(UserError, match="cannot make the folder: Not a directory; name another with -o"):
         write_folder(page, tmp_path / "index.html/page")
+
+
+def test_files_of_the_user_are_neither_replaced_nor_removed(page: Page, tmp_path: Path) -> None:
+    folder = tmp_path / "my models"
+    folder.mkdir()
+    (folder / "model-0.onnx").write_text("mine")
+    with pytest.raises(
+        UserError, match=r"expected a new folder or an earlier page, got one with model-0\.onnx; name another"
+    ):
+        write_folder(page, folder)
+    assert [path.name for path in folder.iterdir()] == ["model-0.onnx"]
+    assert (folder / "model-0.onnx").read_text() == "mine"
+    (folder / "model-0.onnx").rename(folder / "model-7.onnx")  # which no page with one model has
+    (folder / "sample-30.png").write_text("mine")
+    assert write_page(page, folder).endswith(f"--directory '{folder}'")
+    for name in ("model-7.onnx", "sample-30.png"):
+        assert (folder / name).read_text() == "mine"
 
 
 def test_a_full_disk_leaves_no_half_written_file(
