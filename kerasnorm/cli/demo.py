@@ -6,14 +6,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from export.command import Parser, import_keras_quietly, run
 from export.errors import UserError
 from export.terminal import escape
 from export.web.options import add_page_options, check_page_options
 from export.web.write import write_page
+from kerasnorm.cli.config_file import read_config
 from kerasnorm.data import load_data
 from kerasnorm.rundir import CONFIG
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from kerasnorm.demo.runs import DemoRun
 
 IMAGES = 10  # of the test images, to check with and to offer
 
@@ -29,8 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--data",
-        default="auto",
-        help="where the sample images come from, as for kerasnorm.train (default: auto, MNIST or digits)",
+        help="where the sample images come from, as for kerasnorm.train (default: the data of the first run)",
     )
     add_page_options(parser)
     return parser
@@ -48,11 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from kerasnorm.demo.runs import read_run
 
     runs = [read_run(Path(path)) for path in arguments.runs]
-    data = load_data(arguments.data)
-    images = data.x_test[:IMAGES] if data.image_shape == runs[0].image_shape else None
-    if images is None:
-        message = f"note: the images of {data.name} have another shape than the runs take, so the page has no samples"
-        print(escape(message), file=sys.stderr)
+    images = _samples(arguments.data, Path(arguments.runs[0]), runs[0])
     page = build_demo(
         runs,
         images,
@@ -62,6 +64,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     print(escape(write_page(page, Path(arguments.output), single_file=arguments.single_file)))
     return 0
+
+
+def _samples(data: str | None, path: Path, first: DemoRun) -> np.ndarray | None:
+    """Return images to offer: of the data that was asked for, otherwise of those of the first run; None without any."""
+    try:
+        dataset = load_data(data or read_config(path / CONFIG).options.get("data", "auto"))
+    except UserError as error:
+        if data is not None:
+            raise
+        reason = f"the data of {path} can't be loaded ({error})"
+    else:
+        if (dataset.image_shape, dataset.class_names) == (first.image_shape, first.class_names):
+            return dataset.x_test[:IMAGES]
+        reason = f"the images of {dataset.name} have another shape or other classes than those of {path}"
+    print(escape(f"note: {reason}, so the page has no samples"), file=sys.stderr)
+    return None
 
 
 def cli() -> int:

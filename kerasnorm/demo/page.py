@@ -42,12 +42,17 @@ def build_demo(
         webgpu: include its build for WebGPU.
 
     Raises:
-        UserError: the runs take images of different shapes, or a file can't be used.
+        UserError: the runs take images of different shapes or classes, or a file can't be used.
         CheckError: a graph computes something else than Keras.
     """
     shapes = {run.image_shape for run in runs}
     if len(shapes) > 1:
         raise UserError(f"runs: expected images of one shape, got {', '.join(map(str, sorted(shapes)))}")
+    if len({run.class_names for run in runs}) > 1:
+        raise UserError(
+            f"runs: expected runs with the same classes, got others in {runs[0].name} than in "
+            f"{next(run.name for run in runs if run.class_names != runs[0].class_names)}; make a page for each"
+        )
     data = None if images is None else [images.astype(np.float32)]
     models, files, records = [], {}, []
     with tempfile.TemporaryDirectory() as folder:

@@ -35,3 +35,8 @@ def test_runs_with_images_of_other_shapes(tmp_path: Path) -> None:
         UserError, match=r"runs: expected images of one shape, got \(20, 20, 1\), \(24, 24, 1\)"
     ):
         build_demo([run, other], None)
+    other = replace(run, name="other", class_names=("x", "y", "z"))
+    with pytest.raises(
+        UserError, match=r"runs: expected runs with the same classes, got others in bn than in other;"
+    ):
+        build_demo([run, other], None)
