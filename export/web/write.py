@@ -56,7 +56,8 @@ def write_folder(page: Page, folder: Path) -> int:
     }
     styles = [f'<link rel="stylesheet" href="{name}">' for name in page.code if name.endswith(".css")]
     scripts = [f'<script type="module" src="{name}"></script>' for name in page.scripts]
-    files = {**page.data, **page.code, RECORD: record_json(page)}
+    # The record is first: a folder in which the disk was full is an earlier page, too.
+    files = {RECORD: record_json(page), **page.data, **page.code}
     files[INDEX] = page_html(page, "\n".join(styles + scripts), "", policy).encode()
     is_ours = _is_ours(folder / RECORD)
     foreign = [] if is_ours else [name for name in files if (folder / name).exists()]

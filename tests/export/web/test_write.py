@@ -105,6 +105,22 @@ def test_a_full_disk_leaves_no_half_written_file(
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+def test_a_folder_in_which_the_disk_was_full_is_written_again(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails_at_the_page(path: Path, write_it: object) -> None:
+        if path.name == "index.html":
+            raise UserError("the disk is full")
+        write_whole(path, write_it)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(write, "write_whole", fails_at_the_page)
+        with pytest.raises(UserError, match="the disk is full"):
+            write_folder(page, tmp_path / "page")
+    write_folder(page, tmp_path / "page")
+    assert (tmp_path / "page/index.html").exists()
+
+
 def test_one_file(page: Page, tmp_path: Path) -> None:
     path = tmp_path / "page.html"
     assert write_single_file(page, path) == path.stat().st_size
